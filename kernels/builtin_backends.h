@@ -1,0 +1,14 @@
+// THE list of backends that this build has. The only file pair with build-feature conditionals.
+#ifndef ATTN_KERNELS_BUILTIN_BACKENDS_H_
+#define ATTN_KERNELS_BUILTIN_BACKENDS_H_
+
+#include "absl/status/statusor.h"
+#include "kernels/core/registry.h"
+
+namespace attn {
+
+absl::StatusOr<Registry> CreateBuiltinRegistry();
+
+}  // namespace attn
+
+#endif  // ATTN_KERNELS_BUILTIN_BACKENDS_H_

@@ -1,0 +1,94 @@
+// A backend: a method run by an engine at a precision, behind one interface.
+//
+//   caller        Prepare(call) -> Execution
+//   executor      for each phase p in order: RunTile(p, 0 .. tiles-1, scratch), any thread, any
+//                 order, in parallel; then Finish()
+//
+// The executor owns threads, order among calls, deadlines and cancellation (checked between
+// tiles); a backend owns what a tile is. A call may be dropped after any tile: the execution is
+// then destroyed without Finish.
+#ifndef ATTN_KERNELS_CORE_BACKEND_H_
+#define ATTN_KERNELS_CORE_BACKEND_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/core/attention_call.h"
+#include "kernels/core/capabilities.h"
+#include "kernels/core/options.h"
+#include "kernels/core/run_stats.h"
+#include "kernels/core/scratch.h"
+
+namespace attn {
+
+// What a phase's time is reported as.
+enum class Stage : uint8_t { kPlan, kKernel };
+
+struct Phase {
+  Stage stage = Stage::kKernel;
+  int64_t tiles = 0;  // 0 = nothing to do, goes on to the next phase.
+};
+
+// One call on one backend. Views of the call stay valid while it lives.
+class Execution {
+ public:
+  virtual ~Execution() = default;
+
+  virtual int phase_count() const = 0;
+
+  // Asked once, after every tile of the phases before it has run.
+  virtual Phase phase(int index) = 0;
+
+  // Runs one tile. Distinct tiles of a phase run concurrently; the scratch belongs to the thread.
+  // The first error ends the call.
+  virtual absl::Status RunTile(int phase, int64_t tile, Scratch& scratch) = 0;
+
+  // After all tiles; called once.
+  virtual absl::StatusOr<RunResult> Finish() = 0;
+};
+
+struct BackendInfo {
+  std::string name;       // Canonical.
+  std::string device;     // `cpu`, `cuda:0`
+  std::string method;     // `dense`, `psa`, ...
+  std::string engine;     // `reference`, `cpu`, ...
+  std::string precision;  // `fp64`, `fp32`, ...
+  bool exact = true;      // Not an approximation: automatic selection may choose it unasked.
+  // Place in the automatic order: expected time a score element relative to the others on the
+  // same machine, ascending.
+  int cost_rank = 0;
+  Capabilities capabilities;
+  std::span<const OptionSpec> options;  // Static storage.
+};
+
+// Stateless or internally synchronised: every method may be called from any thread.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual const BackendInfo& info() const = 0;
+
+  // OK if the machine has what it needs, else UNAVAILABLE saying what is missing.
+  virtual absl::Status Available() const { return absl::OkStatus(); }
+
+  // OK, or UNIMPLEMENTED naming the first thing that does not fit. Options are validated apart.
+  virtual absl::Status Supports(const AttentionProblem& problem) const {
+    return info().capabilities.Check(info().name, problem);
+  }
+
+  // Bytes of workspace that an execution allocates beside its outputs, for admission.
+  virtual int64_t WorkspaceBytes(const AttentionProblem& problem) const = 0;
+
+  // `call` was validated and Supports was OK. Cheap: planning is a phase. The call is borrowed
+  // until the execution is destroyed.
+  virtual absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const = 0;
+};
+
+}  // namespace attn
+
+#endif  // ATTN_KERNELS_CORE_BACKEND_H_

@@ -1,0 +1,34 @@
+// Every bound on what a call may ask of the compute library, one sentence each.
+#ifndef ATTN_KERNELS_CORE_LIMITS_H_
+#define ATTN_KERNELS_CORE_LIMITS_H_
+
+#include <cstdint>
+
+namespace attn {
+
+// Largest value of any one dimension: index arithmetic on a product of two stays within int64.
+inline constexpr int64_t kMaxDimension = int64_t{1} << 31;
+
+// Largest number of elements of one tensor: with 8 bytes an element the size stays below 2^63.
+inline constexpr int64_t kMaxTensorElements = int64_t{1} << 40;
+
+// Head sizes that any CPU backend takes; a device kernel declares its own.
+inline constexpr int64_t kMaxHeadDim = 256;
+
+// Entries (B * H * Nq * Nk) of a reported plan: 64 Mi one-byte levels are a 64 MiB tensor.
+inline constexpr int64_t kMaxReportedPlanEntries = int64_t{1} << 26;
+
+// Smallest and largest edge of a block of a plan.
+inline constexpr int64_t kMinBlock = 1;
+inline constexpr int64_t kMaxBlock = 4096;
+
+// Tensors of one call, and options of one call.
+inline constexpr int64_t kMaxTensorsPerCall = 64;
+inline constexpr int64_t kMaxOptionsPerCall = 64;
+
+// Nesting of option lists: PSA's mask_ratios needs two.
+inline constexpr int kMaxOptionDepth = 4;
+
+}  // namespace attn
+
+#endif  // ATTN_KERNELS_CORE_LIMITS_H_

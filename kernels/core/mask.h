@@ -1,0 +1,90 @@
+// Masks whose visible keys form one interval a query: causal, window, lengths, packed sequences
+// and any conjunction of them.
+#ifndef ATTN_KERNELS_CORE_MASK_H_
+#define ATTN_KERNELS_CORE_MASK_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace attn {
+
+// Where the diagonal lies when there are fewer or more queries than keys: query i stands at key i
+// (kTopLeft) or at key i + Sk - Sq (kBottomRight); Sq and Sk are those of the sample or sequence.
+enum class CausalAlignment : uint8_t { kTopLeft, kBottomRight };
+
+// Keys from `left` before to `right` after the diagonal, inclusive; -1 = unbounded.
+struct Window {
+  int64_t left = -1;
+  int64_t right = -1;
+};
+
+// What a caller asked for; parts are ANDed. Plain data: IntervalMask::Create validates it.
+struct MaskSpec {
+  bool causal = false;
+  std::optional<CausalAlignment> alignment;  // nullopt = kBottomRight
+  std::optional<Window> window;
+  std::vector<int64_t> q_lengths;     // [B] or empty
+  std::vector<int64_t> k_lengths;     // [B] or empty
+  std::vector<int64_t> cu_seqlens_q;  // [N+1] or empty
+  std::vector<int64_t> cu_seqlens_k;  // [N+1] or empty
+
+  bool packed() const { return !cu_seqlens_q.empty() || !cu_seqlens_k.empty(); }
+};
+
+// Keys [begin, end); empty when begin >= end (then both are 0).
+struct KeyInterval {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  bool empty() const { return begin >= end; }
+  int64_t size() const { return empty() ? 0 : end - begin; }
+  bool operator==(const KeyInterval&) const = default;
+};
+
+// A validated MaskSpec over [B, Sq, Sk]; packed sequences have B = 1. Immutable, thread-safe.
+class IntervalMask {
+ public:
+  // Everything visible, over nothing; assign a created mask before use.
+  IntervalMask() = default;
+
+  // INVALID_ARGUMENT names the part of the mask that does not fit.
+  static absl::StatusOr<IntervalMask> Create(const MaskSpec& spec, int64_t batch, int64_t query_len,
+                                             int64_t key_len);
+
+  int64_t batch() const { return batch_; }
+  int64_t query_len() const { return query_len_; }
+  int64_t key_len() const { return key_len_; }
+
+  // Keys that query `query` of sample `b` may attend. O(1); O(log N) when packed.
+  KeyInterval VisibleKeys(int64_t b, int64_t query) const;
+
+  // Smallest interval that holds VisibleKeys of every query in [begin, end), and the largest that
+  // all of them share (empty if there is none, or if one of them sees nothing).
+  struct Bounds {
+    KeyInterval any;
+    KeyInterval all;
+  };
+  Bounds VisibleKeys(int64_t b, int64_t query_begin, int64_t query_end) const;
+
+  // Sum of VisibleKeys over all queries of all samples: score elements of one head.
+  // O(B * Sq).
+  int64_t VisibleElements() const;
+
+  // True if every query sees every key.
+  bool trivial() const;
+
+  const MaskSpec& spec() const { return spec_; }
+
+ private:
+  MaskSpec spec_;
+  int64_t batch_ = 0;
+  int64_t query_len_ = 0;
+  int64_t key_len_ = 0;
+};
+
+}  // namespace attn
+
+#endif  // ATTN_KERNELS_CORE_MASK_H_

@@ -1,0 +1,51 @@
+// The running state of a softmax over keys that arrive in pieces, and its merge.
+//
+// Milakov and Gimelshein, "Online normalizer calculation for softmax", arXiv 1805.02867; Dao,
+// "FlashAttention-2", arXiv 2307.08691. The merge is that of ring attention and split keys.
+#ifndef ATTN_KERNELS_CORE_ONLINE_SOFTMAX_H_
+#define ATTN_KERNELS_CORE_ONLINE_SOFTMAX_H_
+
+#include <cmath>
+#include <limits>
+
+namespace attn {
+
+// Maximum and sum of one row: sum = sum over seen scores of exp(score - max). Nothing seen yet is
+// (-infinity, 0). Real is float or double.
+template <typename Real>
+struct SoftmaxState {
+  Real max = -std::numeric_limits<Real>::infinity();
+  Real sum = 0;
+
+  // exp(max), or 0 where nothing was seen: never NaN from (-inf) - (-inf).
+  static Real ExpDifference(Real score, Real max) {
+    return max == -std::numeric_limits<Real>::infinity() ? Real{0} : std::exp(score - max);
+  }
+
+  // Raises the maximum to at least `candidate`; returns the factor for what was accumulated under
+  // the old one.
+  Real Raise(Real candidate) {
+    if (!(candidate > max)) return 1;
+    const Real factor = ExpDifference(max, candidate);
+    max = candidate;
+    sum *= factor;
+    return factor;
+  }
+
+  // Natural log of the sum of exp(score): -infinity where nothing was seen.
+  Real Lse() const {
+    return sum > 0 ? max + std::log(sum) : -std::numeric_limits<Real>::infinity();
+  }
+};
+
+// log(exp(a) + exp(b)), -infinity when both are.
+template <typename Real>
+Real LogAddExp(Real a, Real b) {
+  const Real high = a > b ? a : b;
+  if (high == -std::numeric_limits<Real>::infinity()) return high;
+  return high + std::log1p(std::exp((a > b ? b : a) - high));
+}
+
+}  // namespace attn
+
+#endif  // ATTN_KERNELS_CORE_ONLINE_SOFTMAX_H_

@@ -1,0 +1,35 @@
+// The backends of this process, by canonical name.
+#ifndef ATTN_KERNELS_CORE_REGISTRY_H_
+#define ATTN_KERNELS_CORE_REGISTRY_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/core/backend.h"
+
+namespace attn {
+
+// Built once at start, then read-only and safe to share. Owns the backends.
+class Registry {
+ public:
+  // INVALID_ARGUMENT if two share a name or one is null.
+  static absl::StatusOr<Registry> Create(std::vector<std::unique_ptr<Backend>> backends);
+
+  // nullptr if there is none.
+  const Backend* Find(std::string_view name) const;
+
+  // In the automatic order: cost_rank ascending, names break ties.
+  const std::vector<const Backend*>& backends() const { return ordered_; }
+
+ private:
+  std::vector<std::unique_ptr<Backend>> owned_;
+  std::vector<const Backend*> ordered_;
+};
+
+}  // namespace attn
+
+#endif  // ATTN_KERNELS_CORE_REGISTRY_H_

@@ -1,0 +1,39 @@
+// Working memory of one thread, reused from tile to tile so that tiles do not allocate.
+#ifndef ATTN_KERNELS_CORE_SCRATCH_H_
+#define ATTN_KERNELS_CORE_SCRATCH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "kernels/core/aligned_buffer.h"
+
+namespace attn {
+
+// Not thread-safe: one a worker.
+class Scratch {
+ public:
+  // Starts a tile: everything taken before is void.
+  void Reset() { used_ = 0; }
+
+  // `count` uninitialised elements, 64-byte aligned, valid until Reset. All takes of a tile
+  // together must fit what Reserve announced.
+  template <typename T>
+  T* Take(int64_t count) {
+    return reinterpret_cast<T*>(TakeBytes(count * static_cast<int64_t>(sizeof(T))));
+  }
+
+  // Grows to at least `bytes`; call before the first Take of a tile. Each Take needs its size
+  // rounded up to 64.
+  void Reserve(int64_t bytes);
+
+ private:
+  std::byte* TakeBytes(int64_t bytes);
+
+  AlignedBuffer buffer_;
+  int64_t used_ = 0;
+};
+
+}  // namespace attn
+
+#endif  // ATTN_KERNELS_CORE_SCRATCH_H_

@@ -1,0 +1,107 @@
+// Runs admitted calls on a fixed set of worker threads.
+//
+//   Submit   admits a job against the depth and byte budgets, or refuses it at once
+//   queue    waiting jobs in order of arrival; at most `max_running` run together
+//   workers  take one tile at a time, from the running jobs in turn by caller, so that a small
+//            call does not wait behind every tile of a huge one
+//   job      copies (payload into place) -> Backend::Prepare -> phases of tiles -> Finish -> done
+//
+// Deadlines and cancellation are honoured in the queue, before launch and between tiles.
+#ifndef ATTN_SERVER_EXECUTOR_EXECUTOR_H_
+#define ATTN_SERVER_EXECUTOR_EXECUTOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "kernels/core/attention_call.h"
+#include "kernels/core/backend.h"
+#include "server/executor/call_observer.h"
+#include "server/executor/stage_times.h"
+
+namespace attn {
+
+struct ExecutorOptions {
+  int workers = 0;                                // 0 = one a core
+  int max_waiting = 256;                          // Calls in the queue, beside those running.
+  int max_running = 16;                           // Calls whose tiles interleave.
+  int64_t max_admitted_bytes = int64_t{4} << 30;  // Payload, outputs and workspaces together.
+};
+
+// Bytes to gather before a call runs: `parts` one after the other, to `to`.
+struct PayloadCopy {
+  std::byte* to = nullptr;
+  std::vector<std::span<const std::byte>> parts;
+};
+
+struct JobOutcome {
+  absl::Status status;
+  RunResult result;  // Meaningful if status is OK.
+  StageTimes times;  // queue, decode (the copies), plan and kernel.
+};
+
+// Everything behind the views and spans is kept alive by `done` (or what it owns).
+struct Job {
+  const Backend* backend = nullptr;
+  AttentionCall call;
+  std::vector<PayloadCopy> copies;
+  int64_t reserved_bytes = 0;  // Against max_admitted_bytes.
+  absl::Time deadline = absl::InfiniteFuture();
+  std::string caller_id;
+  // Called exactly once, on a worker, after nothing touches the job any more. Must not block.
+  absl::AnyInvocable<void(JobOutcome)> done;
+};
+
+using JobId = uint64_t;
+
+// Thread-safe.
+class Executor {
+ public:
+  // `observer` outlives the executor and may be null.
+  static absl::StatusOr<std::unique_ptr<Executor>> Create(const ExecutorOptions& options,
+                                                          CallObserver* observer);
+  // Cancels what is left and joins the workers.
+  ~Executor();
+
+  // RESOURCE_EXHAUSTED (queue or bytes full; WithRetryAfter in the payload), DEADLINE_EXCEEDED
+  // (already past) or UNAVAILABLE (draining): then `done` is never called and is destroyed.
+  absl::StatusOr<JobId> Submit(Job job);
+
+  // The job ends with CANCELLED (or DEADLINE_EXCEEDED, if its deadline has passed) as soon as the
+  // tiles in flight are done. No effect on an ended or unknown id.
+  void Cancel(JobId id);
+
+  // From now on Submit answers UNAVAILABLE; returns when every admitted job has ended or the time
+  // is over (false).
+  bool Drain(absl::Duration limit);
+
+  struct Load {
+    int64_t waiting = 0;
+    int64_t running = 0;
+    int64_t admitted_bytes = 0;
+    bool draining = false;
+  };
+  Load load() const;
+  int workers() const;
+
+ private:
+  class Impl;
+  explicit Executor(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// How long a refused caller should wait, carried in the status: set by Submit, read by services.
+absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
+std::optional<absl::Duration> RetryAfter(const absl::Status& status);
+
+}  // namespace attn
+
+#endif  // ATTN_SERVER_EXECUTOR_EXECUTOR_H_

@@ -1,0 +1,22 @@
+// The text form of options, one for the command line, preset files and string parameters: JSON
+// with {"tensor": "name"} for tensors.
+#ifndef ATTN_SERVER_TRANSPORT_OPTION_JSON_H_
+#define ATTN_SERVER_TRANSPORT_OPTION_JSON_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "kernels/core/options.h"
+
+namespace attn {
+
+// true, 3, 0.5, "text", [1, 2], {"tensor": "name"}. A word that is not JSON is taken as a string,
+// so that `mode=topk` needs no quotes on a command line. INVALID_ARGUMENT for null, other objects
+// and integers beyond int64.
+absl::StatusOr<OptionValue> OptionFromText(std::string_view text);
+std::string ToJson(const OptionValue& value);
+
+}  // namespace attn
+
+#endif  // ATTN_SERVER_TRANSPORT_OPTION_JSON_H_
