@@ -1,0 +1,126 @@
+// The C++ client of attnd.
+//
+//   auto client = attn::AttentionClient::Create({.server = "localhost:8601"});
+//   attn::AttendArguments call;
+//   call.tensors = {attn::ClientTensor::Of("q", attn::DType::kBFloat16, {1, 8, 128, 64}, q), ...};
+//   absl::StatusOr<attn::AttendResult> result = (*client)->Attend(call, {.timeout = ...});
+//
+// Payloads are sent from the caller's memory by reference and copied once on arrival.
+#ifndef ATTN_CLIENT_ATTENTION_CLIENT_H_
+#define ATTN_CLIENT_ATTENTION_CLIENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "kernels/core/buffer_pool.h"
+#include "kernels/core/dtype.h"
+#include "proto/attention/v1/admin.pb.h"
+#include "proto/attention/v1/attention.pb.h"
+
+namespace attn {
+
+struct ClientOptions {
+  // `host:port` or `unix:PATH`. Empty = ATTN_SERVER, else localhost:8601.
+  std::string server;
+  // For admin calls. Empty = ATTN_ADMIN_SERVER, else the same server.
+  std::string admin_server;
+  // Parallel connections, used in turn; one connection cannot fill a fast link.
+  int connections = 1;
+  // Extra attempts of a call that the server never began (UNAVAILABLE before any reply), with
+  // exponential back-off within the call's timeout. Attend has no side effect, so this is safe.
+  int max_retries = 2;
+};
+
+// A tensor to send. Borrows `data` until the call has returned.
+struct ClientTensor {
+  std::string name;
+  DType dtype = DType::kFloat32;
+  std::vector<int64_t> shape;
+  std::string pattern;  // Empty = the default (attention.proto).
+  int64_t heads = 0;    // Where the pattern joins the head axis with another.
+  std::span<const std::byte> data;
+};
+
+// A tensor that was received; owns its memory, 64-byte aligned.
+struct ReceivedTensor {
+  std::string name;
+  DType dtype = DType::kFloat32;
+  std::vector<int64_t> shape;
+  std::string pattern;
+  int64_t heads = 0;
+  BufferPool::Lease data;
+};
+
+struct AttendArguments {
+  // Everything but the tensors. An empty scope_id is filled from ATTN_SCOPE, if that is set.
+  attention::v1::AttendRequest request;
+  std::vector<ClientTensor> tensors;
+};
+
+struct AttendResult {
+  attention::v1::Selection selection;
+  attention::v1::CallMetrics metrics;
+  std::vector<ReceivedTensor> outputs;
+  // Seen from here: from the call of Attend to its return, and the part of it spent copying.
+  absl::Duration client_total;
+  absl::Duration client_decode;
+
+  // nullptr if the response has no such tensor.
+  const ReceivedTensor* Find(std::string_view name) const;
+};
+
+struct CallOptions {
+  // Zero or negative = none.
+  absl::Duration timeout = absl::Seconds(300);
+};
+
+// A scope held open; destruction ends it.
+class HeldScope {
+ public:
+  virtual ~HeldScope() = default;
+  virtual const std::string& id() const = 0;
+  // Ends the scope and returns once the server has confirmed that what was in force before is in
+  // force again; or why the scope had already ended (DEADLINE_EXCEEDED: its time-to-live).
+  virtual absl::Status End() = 0;
+};
+
+// Thread-safe; calls block their thread. Errors are the server's status, with the server's address
+// added to connection errors.
+class AttentionClient {
+ public:
+  // INVALID_ARGUMENT for an address that is none. Does not connect yet.
+  static absl::StatusOr<std::unique_ptr<AttentionClient>> Create(const ClientOptions& options);
+  virtual ~AttentionClient() = default;
+
+  virtual absl::StatusOr<AttendResult> Attend(const AttendArguments& arguments,
+                                              const CallOptions& options) = 0;
+  virtual absl::StatusOr<attention::v1::ExplainResponse> Explain(
+      const attention::v1::ExplainRequest& request) = 0;
+  virtual absl::StatusOr<attention::v1::ListBackendsResponse> ListBackends() = 0;
+
+  // Opens a scope over this caller's calls, or over the whole process.
+  virtual absl::StatusOr<std::unique_ptr<HeldScope>> HoldScope(
+      const attention::v1::HoldScopeRequest& request, bool process) = 0;
+
+  virtual absl::StatusOr<attention::v1::GetPolicyResponse> GetPolicy() = 0;
+  virtual absl::StatusOr<std::string> SetForcedOverride(const std::string& backend) = 0;
+  virtual absl::StatusOr<std::string> ClearForcedOverride() = 0;
+  virtual absl::StatusOr<std::string> QuarantineBackend(const std::string& backend,
+                                                        const std::string& reason) = 0;
+  virtual absl::StatusOr<std::string> ReleaseBackend(const std::string& backend) = 0;
+
+  // The standard health service: `SERVING`, `NOT_SERVING`; NOT_FOUND for an unknown name.
+  virtual absl::StatusOr<std::string> CheckHealth(const std::string& service) = 0;
+};
+
+}  // namespace attn
+
+#endif  // ATTN_CLIENT_ATTENTION_CLIENT_H_

@@ -1,0 +1,48 @@
+// One file a subcommand of `attn`: it declares its arguments and, when chosen, runs.
+#ifndef ATTN_CLIENT_CLI_COMMAND_H_
+#define ATTN_CLIENT_CLI_COMMAND_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "client/attention_client.h"
+
+namespace attn::cli {
+
+// Exit codes, the same for every subcommand.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;       // The call or check failed.
+inline constexpr int kExitUsage = 2;        // Wrong arguments or an unreadable file.
+inline constexpr int kExitUnreachable = 3;  // No server answered.
+
+// Shared by all subcommands: filled by CLI11 before a command runs.
+struct Context {
+  ClientOptions client;
+  bool json = false;
+  int exit_code = kExitOk;
+
+  absl::StatusOr<std::unique_ptr<AttentionClient>> Connect() const;
+};
+
+// Prints `attn: MESSAGE` (and, for an unreachable server, what to do next) to stderr; returns the
+// exit code for that status.
+int Fail(const absl::Status& status);
+
+// Each registers its subcommand; its callback sets context.exit_code.
+void AddBackendsCommand(CLI::App& app, Context& context);
+void AddCallCommand(CLI::App& app, Context& context);
+void AddExplainCommand(CLI::App& app, Context& context);
+void AddForceCommand(CLI::App& app, Context& context);
+void AddHealthCommand(CLI::App& app, Context& context);
+void AddLoadCommand(CLI::App& app, Context& context);
+void AddPolicyCommand(CLI::App& app, Context& context);
+void AddQuarantineCommand(CLI::App& app, Context& context);
+void AddScopeCommand(CLI::App& app, Context& context);
+void AddVerifyCommand(CLI::App& app, Context& context);
+
+}  // namespace attn::cli
+
+#endif  // ATTN_CLIENT_CLI_COMMAND_H_
