@@ -3,13 +3,11 @@
 #ifndef ATTN_KERNELS_CORE_BUFFER_POOL_H_
 #define ATTN_KERNELS_CORE_BUFFER_POOL_H_
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "kernels/core/aligned_buffer.h"
 
 namespace attn {

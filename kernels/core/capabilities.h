@@ -3,10 +3,10 @@
 #define ATTN_KERNELS_CORE_CAPABILITIES_H_
 
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "kernels/core/attention_problem.h"
 
 namespace attn {
@@ -29,7 +29,7 @@ inline constexpr Feature kAllFeatures[] = {
 };
 
 // `causal`, `window`, ...: the names of ListBackends.
-std::string_view Name(Feature feature);
+absl::string_view Name(Feature feature);
 
 struct Capabilities {
   int64_t min_head_dim = 1;
@@ -42,7 +42,7 @@ struct Capabilities {
 
   // OK, or UNIMPLEMENTED naming the first thing that does not fit and what would:
   // "psa: head_dim 96 not supported, supported: 64, 128".
-  absl::Status Check(std::string_view backend, const AttentionProblem& problem) const;
+  absl::Status Check(absl::string_view backend, const AttentionProblem& problem) const;
 };
 
 }  // namespace attn

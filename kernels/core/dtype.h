@@ -4,7 +4,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <string_view>
+
+#include "absl/strings/string_view.h"
 
 namespace attn {
 
@@ -29,8 +30,8 @@ bool IsFloat(DType dtype);
 double Epsilon(DType dtype);
 
 // `fp32`, `fp16`, `bf16`, `int32`, `int64`, `uint8`, `int8`, `bits`.
-std::string_view Name(DType dtype);
-std::optional<DType> DTypeFromName(std::string_view name);
+absl::string_view Name(DType dtype);
+std::optional<DType> DTypeFromName(absl::string_view name);
 
 }  // namespace attn
 

@@ -6,8 +6,9 @@
 
 namespace attn {
 
-// Largest value of any one dimension: index arithmetic on a product of two stays within int64.
-inline constexpr int64_t kMaxDimension = int64_t{1} << 31;
+// Largest value of any one dimension: positions and block offsets are int32 in plans, and a product
+// of two stays within int64.
+inline constexpr int64_t kMaxDimension = (int64_t{1} << 31) - 1;
 
 // Largest number of elements of one tensor: with 8 bytes an element the size stays below 2^63.
 inline constexpr int64_t kMaxTensorElements = int64_t{1} << 40;

@@ -69,8 +69,8 @@ class IntervalMask {
   };
   Bounds VisibleKeys(int64_t b, int64_t query_begin, int64_t query_end) const;
 
-  // Sum of VisibleKeys over all queries of all samples: score elements of one head.
-  // O(B * Sq).
+  // Sum of VisibleKeys over all queries of all samples: score elements of one head. O(B), or O(N)
+  // when packed, whatever the lengths are; saturates at INT64_MAX.
   int64_t VisibleElements() const;
 
   // True if every query sees every key.

@@ -7,19 +7,21 @@
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace attn {
 
 // Maximum and sum of one row: sum = sum over seen scores of exp(score - max). Nothing seen yet is
-// (-infinity, 0). Real is float or double.
+// (-infinity, 0). A NaN score passes the maximum by and stays in the sum. Real is float or double.
 template <typename Real>
 struct SoftmaxState {
   Real max = -std::numeric_limits<Real>::infinity();
   Real sum = 0;
 
-  // exp(max), or 0 where nothing was seen: never NaN from (-inf) - (-inf).
+  // exp(score - max), and 0 for (-inf) - (-inf): a score of -infinity weighs nothing, also where
+  // nothing else was seen. NaN for a NaN score.
   static Real ExpDifference(Real score, Real max) {
-    return max == -std::numeric_limits<Real>::infinity() ? Real{0} : std::exp(score - max);
+    return score == -std::numeric_limits<Real>::infinity() ? Real{0} : std::exp(score - max);
   }
 
   // Raises the maximum to at least `candidate`; returns the factor for what was accumulated under
@@ -34,16 +36,15 @@ struct SoftmaxState {
 
   // Natural log of the sum of exp(score): -infinity where nothing was seen.
   Real Lse() const {
-    return sum > 0 ? max + std::log(sum) : -std::numeric_limits<Real>::infinity();
+    return sum == 0 ? -std::numeric_limits<Real>::infinity() : max + std::log(sum);
   }
 };
 
 // log(exp(a) + exp(b)), -infinity when both are.
 template <typename Real>
 Real LogAddExp(Real a, Real b) {
-  const Real high = a > b ? a : b;
-  if (high == -std::numeric_limits<Real>::infinity()) return high;
-  return high + std::log1p(std::exp((a > b ? b : a) - high));
+  if (a == b) return a + std::numbers::ln2_v<Real>;  // Also where both are the same infinity.
+  return a > b ? a + std::log1p(std::exp(b - a)) : b + std::log1p(std::exp(a - b));
 }
 
 }  // namespace attn

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace attn {
 
@@ -48,13 +49,13 @@ struct OptionSpec {
 
 // Refuses unknown names (naming the nearest known one), wrong types (an int is accepted where a
 // float is declared) and values that `check` refuses. `owner` begins the message.
-absl::Status ValidateOptions(std::string_view owner, const OptionMap& options,
+absl::Status ValidateOptions(absl::string_view owner, const OptionMap& options,
                              std::span<const OptionSpec> specs);
 
 // Typed reads of validated options.
-int64_t IntOption(const OptionMap& options, std::string_view name, int64_t default_value);
-double FloatOption(const OptionMap& options, std::string_view name, double default_value);
-bool BoolOption(const OptionMap& options, std::string_view name, bool default_value);
+int64_t IntOption(const OptionMap& options, absl::string_view name, int64_t default_value);
+double FloatOption(const OptionMap& options, absl::string_view name, double default_value);
+bool BoolOption(const OptionMap& options, absl::string_view name, bool default_value);
 
 }  // namespace attn
 

@@ -4,11 +4,11 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "kernels/core/backend.h"
 
 namespace attn {
@@ -20,7 +20,7 @@ class Registry {
   static absl::StatusOr<Registry> Create(std::vector<std::unique_ptr<Backend>> backends);
 
   // nullptr if there is none.
-  const Backend* Find(std::string_view name) const;
+  const Backend* Find(absl::string_view name) const;
 
   // In the automatic order: cost_rank ascending, names break ties.
   const std::vector<const Backend*>& backends() const { return ordered_; }

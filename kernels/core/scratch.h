@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/status/status.h"
 #include "kernels/core/aligned_buffer.h"
 
 namespace attn {
@@ -24,8 +25,8 @@ class Scratch {
   }
 
   // Grows to at least `bytes`; call before the first Take of a tile. Each Take needs its size
-  // rounded up to 64.
-  void Reserve(int64_t bytes);
+  // rounded up to 64. RESOURCE_EXHAUSTED if the system has no memory.
+  absl::Status Reserve(int64_t bytes);
 
  private:
   std::byte* TakeBytes(int64_t bytes);

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "kernels/core/tensor_view.h"
 
 namespace attn {
@@ -18,7 +18,7 @@ namespace attn {
 // them stands exactly once.
 class TensorPattern {
  public:
-  static absl::StatusOr<TensorPattern> Parse(std::string_view text);
+  static absl::StatusOr<TensorPattern> Parse(absl::string_view text);
 
   // `b h s d` or, packed, `t h d`.
   static const TensorPattern& Default(bool packed);
@@ -30,7 +30,7 @@ class TensorPattern {
   // heads where the pattern joins h with another axis (0 elsewhere, or equal to the axis). A group
   // with two unknown letters, a shape of another rank, a size that does not divide or an overflow
   // is INVALID_ARGUMENT; the message begins with `name`.
-  absl::StatusOr<TensorLayout> Resolve(std::string_view name, std::span<const int64_t> shape,
+  absl::StatusOr<TensorLayout> Resolve(absl::string_view name, std::span<const int64_t> shape,
                                        int64_t heads) const;
 
   // The shape, in this pattern, of a contiguous tensor that holds [B, H, S, D], with its strides.

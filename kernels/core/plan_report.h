@@ -1,0 +1,29 @@
+// The plan of dense attention as an output of the call: at which block sizes, within which bound.
+#ifndef ATTN_KERNELS_CORE_PLAN_REPORT_H_
+#define ATTN_KERNELS_CORE_PLAN_REPORT_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "kernels/core/attention_problem.h"
+#include "kernels/core/block_plan.h"
+
+namespace attn {
+
+// Edge of the blocks of a reported plan where nobody names one.
+inline constexpr int64_t kDefaultReportBlock = 64;
+
+// The plan to materialise when wanted.plan is set: the block sizes that the call wants, else the
+// defaults given here. INVALID_ARGUMENT if they are out of range or the plan would exceed
+// kMaxReportedPlanEntries. Borrows the problem's mask.
+absl::StatusOr<ImplicitPlan> ReportedDensePlan(const AttentionProblem& problem,
+                                               int64_t default_block_q = kDefaultReportBlock,
+                                               int64_t default_block_k = kDefaultReportBlock);
+
+// Memory that materialising it takes at most, where the defaults are at least `smallest_block`;
+// 0 where no plan is wanted.
+int64_t ReportedDensePlanBytes(const AttentionProblem& problem, int64_t smallest_block);
+
+}  // namespace attn
+
+#endif  // ATTN_KERNELS_CORE_PLAN_REPORT_H_

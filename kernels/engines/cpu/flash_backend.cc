@@ -1,0 +1,124 @@
+#include "kernels/engines/cpu/flash_backend.h"
+
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "kernels/core/limits.h"
+#include "kernels/core/plan_report.h"
+#include "kernels/core/status_macros.h"
+#include "kernels/engines/cpu/plan_engine.h"
+
+namespace attn {
+namespace {
+
+// One tile of the engine each.
+constexpr int64_t kDefaultBlockQ = kMaxTileRows;
+constexpr int64_t kDefaultBlockK = kPanelTokens;
+constexpr int64_t kSmallestBlock = 16;  // A vector of scores: smaller blocks would be padded to it.
+constexpr int64_t kLargestBlock = 512;
+
+absl::Status CheckBlock(const OptionValue& option) {
+  const int64_t block = std::get<int64_t>(option.value);
+  if (block >= kSmallestBlock && block <= kLargestBlock && block % kSmallestBlock == 0) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(block, " is not allowed: ", kSmallestBlock, " to ",
+                                                 kLargestBlock, ", a multiple of ",
+                                                 kSmallestBlock));
+}
+
+constexpr OptionSpec kOptions[] = {
+    {"block_q", OptionType::kInt, "64", "16 to 512, a multiple of 16", "queries of a block",
+     CheckBlock},
+    {"block_k", OptionType::kInt, "128", "16 to 512, a multiple of 16", "keys of a block",
+     CheckBlock},
+};
+
+// A reported plan has the blocks that ran where the call names them.
+absl::Status CheckReportedBlock(const AttentionCall& call, const char* option,
+                                int64_t wanted_block) {
+  const int64_t block = IntOption(call.options, option, wanted_block);
+  if (wanted_block == 0 || block == wanted_block) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("flash: outputs.plan_", option, " is ",
+                                                 wanted_block, " but option ", option, " is ",
+                                                 block, "; give one of them"));
+}
+
+class FlashExecution final : public Execution {
+ public:
+  FlashExecution(std::unique_ptr<const Plan> plan, std::unique_ptr<PlanEngine> engine,
+                 std::optional<ImplicitPlan> report)
+      : plan_(std::move(plan)), engine_(std::move(engine)), report_(report) {}
+
+  int phase_count() const override { return PlanEngine::kPhaseCount; }
+  Phase phase(int index) override { return engine_->phase(index); }
+  absl::Status RunTile(int phase, int64_t tile, Scratch& scratch) override {
+    return engine_->RunTile(phase, tile, scratch);
+  }
+  absl::StatusOr<RunResult> Finish() override {
+    RunResult result = {.stats = engine_->stats()};
+    if (report_.has_value()) result.plan = report_->Materialise();
+    return result;
+  }
+
+ private:
+  std::unique_ptr<const Plan> plan_;  // The engine's.
+  std::unique_ptr<PlanEngine> engine_;
+  std::optional<ImplicitPlan> report_;
+};
+
+class FlashBackend final : public Backend {
+ public:
+  FlashBackend() {
+    info_.name = "flash";
+    info_.device = "cpu";
+    info_.method = "dense";
+    info_.engine = "cpu";
+    info_.precision = "fp32";
+    info_.cost_rank = 10;
+    info_.capabilities.max_head_dim = kMaxHeadDim;
+    info_.capabilities.dtypes = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+    info_.capabilities.features = {Feature::kCausal, Feature::kWindow, Feature::kLengths,
+                                   Feature::kPacked, Feature::kGqa,    Feature::kLse,
+                                   Feature::kPlan,   Feature::kScale};
+    info_.options = kOptions;
+  }
+
+  const BackendInfo& info() const override { return info_; }
+
+  int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
+    return PlanEngine::DenseBytes(problem, kSmallestBlock, kSmallestBlock) +
+           ReportedDensePlanBytes(problem, kSmallestBlock);
+  }
+
+  absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {
+    const AttentionProblem& problem = call.problem;
+    std::optional<ImplicitPlan> report;
+    if (problem.wanted.plan) {
+      ATTN_RETURN_IF_ERROR(CheckReportedBlock(call, "block_q", problem.wanted.plan_block_q));
+      ATTN_RETURN_IF_ERROR(CheckReportedBlock(call, "block_k", problem.wanted.plan_block_k));
+      ATTN_ASSIGN_OR_RETURN(
+          report,
+          ReportedDensePlan(problem, IntOption(call.options, "block_q", kDefaultReportBlock),
+                            IntOption(call.options, "block_k", kDefaultReportBlock)));
+    }
+    auto plan = std::make_unique<const Plan>(
+        ImplicitPlan{.block_q = IntOption(call.options, "block_q", kDefaultBlockQ),
+                     .block_k = IntOption(call.options, "block_k", kDefaultBlockK),
+                     .mask = &problem.mask});
+    ATTN_ASSIGN_OR_RETURN(auto engine, PlanEngine::Create(call, *plan));
+    return std::make_unique<FlashExecution>(std::move(plan), std::move(engine), report);
+  }
+
+ private:
+  BackendInfo info_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> CreateFlashBackend() { return std::make_unique<FlashBackend>(); }
+
+}  // namespace attn

@@ -1,0 +1,33 @@
+// Attention by its definition, in fp64, one row and one element at a time: what every engine is
+// tested against. Shares no code with them.
+#ifndef ATTN_TESTS_SUPPORT_ORACLE_H_
+#define ATTN_TESTS_SUPPORT_ORACLE_H_
+
+#include <vector>
+
+#include "kernels/core/attention_call.h"
+#include "kernels/core/block_plan.h"
+
+namespace attn {
+
+struct OracleResult {
+  std::vector<double> out;      // [B, H, Sq, Dv]
+  std::vector<double> lse;      // [B, H, Sq]
+  std::vector<double> weights;  // [B, H, Sq, Sk]; of dense attention only
+  // The largest sum over d of |scale * q[d] * k[d]| of any visible score: the size that rounding
+  // errors of scores are relative to.
+  double largest_score = 0;
+  // Score elements that were visible; a pooled token of level v counts as n / (v * tokens) of its
+  // block of n keys.
+  double elements = 0;
+};
+
+// Dense attention under the mask as the contract words it.
+OracleResult DenseOracle(const AttentionCall& call);
+
+// Attention over exactly what an explicit plan lists.
+OracleResult PlanOracle(const AttentionCall& call, const BlockPlan& plan);
+
+}  // namespace attn
+
+#endif  // ATTN_TESTS_SUPPORT_ORACLE_H_
