@@ -7,16 +7,16 @@
 
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "kernels/core/options.h"
 
 namespace attn {
 
 // Accepted wherever a backend is named: rule 6 decides.
-inline constexpr std::string_view kAutoBackend = "auto";
+inline constexpr absl::string_view kAutoBackend = "auto";
 
 struct ResolvedName {
   std::string canonical;  // Or kAutoBackend.
@@ -26,13 +26,13 @@ struct ResolvedName {
 // INVALID_ARGUMENT with the known names if nobody knows it; UNIMPLEMENTED with the reason if it is
 // known and will never be served here (NO_ATTENTION, training and NPU backends, ...). A name whose
 // backend merely is not in this build resolves.
-absl::StatusOr<ResolvedName> ResolveBackendName(std::string_view name);
+absl::StatusOr<ResolvedName> ResolveBackendName(absl::string_view name);
 
 // Canonical names in their documented order.
 std::span<const std::string> CanonicalBackendNames();
 
 // Aliases of a canonical name, as their projects spell them.
-std::vector<std::string> AliasesOf(std::string_view canonical);
+std::vector<std::string> AliasesOf(absl::string_view canonical);
 
 }  // namespace attn
 

@@ -7,15 +7,16 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/random/random.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/policy/backend_names.h"
 #include "server/policy/preset_table.h"
@@ -49,11 +50,17 @@ struct NamedChoice {
 // One moment of the policy. Immutable; Select reads nothing else.
 struct PolicySnapshot {
   std::vector<Scope> scopes;  // Oldest first: the last that applies is the innermost.
+  absl::Time next_expiry = absl::InfiniteFuture();  // Of the scopes, the earliest.
   std::optional<NamedChoice> forced;
   std::optional<NamedChoice> environment;
   std::map<std::string, QuarantineRecord, std::less<>> quarantined;  // By canonical name.
-  std::shared_ptr<const PresetTable> presets;
+  std::shared_ptr<const PresetTable> presets =
+      std::make_shared<const PresetTable>();  // Never null.
 };
+
+// Both are shown to people in one line of a table.
+inline constexpr size_t kMaxScopeHolderBytes = 128;
+inline constexpr size_t kMaxQuarantineReasonBytes = 256;
 
 struct PolicyLimits {
   int max_scopes = 1024;  // Open at once; a scope is a few hundred bytes and one stream.
@@ -64,12 +71,12 @@ struct PolicyLimits {
 // change to finish.
 class PolicyState {
  public:
-  using Clock = std::function<absl::Time()>;
+  using Clock = std::function<absl::Time()>;  // Called from any thread.
 
   // `environment_backend` is the value of ATTN_BACKEND, empty for none; an unknown or never
-  // served name is the error that stops the start.
+  // served name is the error that stops the start. `presets` may be null for none.
   static absl::StatusOr<std::unique_ptr<PolicyState>> Create(
-      std::string_view environment_backend, std::shared_ptr<const PresetTable> presets,
+      absl::string_view environment_backend, std::shared_ptr<const PresetTable> presets,
       PolicyLimits limits = {}, Clock clock = absl::Now);
 
   // Scopes past their time-to-live are not in it.
@@ -77,33 +84,42 @@ class PolicyState {
 
   // Opens a scope, innermost from now on. time_to_live zero = the maximum. RESOURCE_EXHAUSTED at
   // the limit, INVALID_ARGUMENT for an unknown backend, a negative time-to-live or a long holder.
-  absl::StatusOr<Scope> OpenScope(ScopeKind kind, std::string_view backend,
-                                  absl::Duration time_to_live, std::string_view holder);
+  absl::StatusOr<Scope> OpenScope(ScopeKind kind, absl::string_view backend,
+                                  absl::Duration time_to_live, absl::string_view holder);
   // Ends just that scope, wherever it stands. NOT_FOUND if it has ended.
-  absl::Status CloseScope(std::string_view id);
+  absl::Status CloseScope(absl::string_view id);
 
   // Both return the name in force before, empty for none.
-  absl::StatusOr<std::string> SetForced(std::string_view backend);
+  absl::StatusOr<std::string> SetForced(absl::string_view backend);
   absl::StatusOr<std::string> ClearForced();  // FAILED_PRECONDITION if there is none.
 
-  // Return the canonical name.
-  absl::StatusOr<std::string> QuarantineBackend(std::string_view backend, std::string_view reason,
+  // Both return the canonical name; INVALID_ARGUMENT for `auto`. Quarantining again replaces the
+  // reason, except that an automatic quarantine leaves an operator's as it is. A backend that is
+  // not in this build may be quarantined.
+  absl::StatusOr<std::string> QuarantineBackend(absl::string_view backend, absl::string_view reason,
                                                 bool automatic);
-  absl::StatusOr<std::string> ReleaseBackend(std::string_view backend);
+  // FAILED_PRECONDITION if it is not quarantined.
+  absl::StatusOr<std::string> ReleaseBackend(absl::string_view backend);
 
   void ReplacePresets(std::shared_ptr<const PresetTable> presets);
 
  private:
   PolicyState(PolicyLimits limits, Clock clock);
 
-  // Copies the current snapshot, lets `change` edit it, publishes it.
+  // Copies the snapshot in force, lets `change` edit it, publishes it.
   template <typename Change>
-  void Publish(Change change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Publish(Change change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
 
   const PolicyLimits limits_;
   const Clock clock_;
-  mutable absl::Mutex mutex_;
-  std::shared_ptr<const PolicySnapshot> current_ ABSL_GUARDED_BY(mutex_);
+  // Held for a whole change, taken before mutex_, which is held only to read or replace the
+  // pointer. Of the standard library: ThreadSanitizer cannot see into the system's build of
+  // absl::Mutex.
+  std::mutex change_mutex_;
+  absl::BitGen id_bits_ ABSL_GUARDED_BY(change_mutex_);
+  mutable std::mutex mutex_;
+  // Mutable: a reader that finds expired scopes replaces it by a copy without them.
+  mutable std::shared_ptr<const PolicySnapshot> current_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace attn

@@ -7,9 +7,9 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "kernels/core/options.h"
 
 namespace attn {
@@ -37,7 +37,7 @@ class PresetTable {
   explicit PresetTable(std::map<std::string, ModelPresets, std::less<>> models);
 
   // The preset of `model`, its default where `preset` is empty. NOT_FOUND names what is known.
-  absl::StatusOr<const Preset*> Find(std::string_view model, std::string_view preset) const;
+  absl::StatusOr<const Preset*> Find(absl::string_view model, absl::string_view preset) const;
 
   const std::map<std::string, ModelPresets, std::less<>>& models() const { return models_; }
 

@@ -1,16 +1,17 @@
 // Which backend serves a call, and why: a pure function of policy, backends and problem.
 //
 // The first rule that names a backend decides: scoped override, forced override, the call, the
-// environment, the preset of the call's model, automatic.
+// environment, the preset of the call's model, automatic. A rule that names `auto` has decided too:
+// automatic selection picks, and the answer still says which rule asked for it.
 #ifndef ATTN_SERVER_POLICY_SELECTION_H_
 #define ATTN_SERVER_POLICY_SELECTION_H_
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "kernels/core/attention_problem.h"
 #include "kernels/core/options.h"
 #include "kernels/core/registry.h"
@@ -29,7 +30,7 @@ enum class Rule : uint8_t {
 };
 
 // `scope`, `forced`, `call`, `environment`, `preset`, `automatic`.
-std::string_view Name(Rule rule);
+absl::string_view Name(Rule rule);
 
 // What a call says about its own selection.
 struct SelectionRequest {
@@ -37,43 +38,49 @@ struct SelectionRequest {
   std::string model;
   std::string preset;
   std::string scope_id;
-  std::vector<std::string> allowed_backends;  // Empty = all.
-  OptionMap options;                          // The call's own.
+  // Restricts what automatic selection and fallbacks may use, not what the first rule names; empty
+  // = all. Options that an alias fixes apply where automatic selection picks that backend.
+  std::vector<std::string> allowed_backends;
+  OptionMap options;  // The call's own.
   bool allow_fallback = false;
   bool allow_approximate = false;
 };
 
 // A backend that was not chosen.
 struct Refusal {
-  std::string backend;           // Canonical.
+  std::string backend;           // Canonical; as the call spelled it if it is never served.
   Rule rule = Rule::kAutomatic;  // That named it.
   std::string reason;
 };
 
 struct Selection {
   const Backend* backend = nullptr;  // Never null in an OK result.
-  Rule rule = Rule::kAutomatic;
-  std::string requested;  // The name as the rule gave it; empty for kAutomatic.
-  std::string scope_id;   // Of a CALLS scope that decided.
-  std::string preset;     // `model/preset` whose options were applied.
-  OptionMap options;      // Preset, alias and call merged in this order, later ones winning.
+  Rule rule = Rule::kAutomatic;      // That decided; kAutomatic only where no rule named `auto`.
+  std::string requested;             // The name as the rule gave it; empty for kAutomatic.
+  std::string scope_id;              // Of a CALLS scope that decided.
+  std::string preset;  // `model/preset` if its backend is the chosen one; its options apply.
+  OptionMap options;   // Preset, alias and call merged in this order, later ones winning.
   std::vector<Refusal> refused;
 };
 
 // How the refusals are worded and coded:
-//   - a named backend that cannot serve the call: its own status code (UNIMPLEMENTED for a
-//     problem that does not fit or a backend that is not in this build, INVALID_ARGUMENT for an
-//     option, UNAVAILABLE for a missing device, FAILED_PRECONDITION for quarantine), unless the
-//     call allows a fallback;
-//   - nothing left: INVALID_ARGUMENT if every reason is, else UNIMPLEMENTED with all reasons.
-// NOT_FOUND for an unknown or ended scope, model or preset; INVALID_ARGUMENT for unknown names.
-// After a fallback, options of the call that the chosen backend does not declare are left out
-// and named in the refusal's reason; otherwise they are an error.
+//   - a named backend that cannot serve the call: an error with every reason and the code of the
+//     first (UNIMPLEMENTED for a backend that is not in this build or a problem that does not fit,
+//     UNAVAILABLE for a missing device, FAILED_PRECONDITION for quarantine, INVALID_ARGUMENT for an
+//     option), unless the call allows a fallback;
+//   - nothing left: INVALID_ARGUMENT if every backend that was tried refused with it, else
+//     UNIMPLEMENTED; with all reasons either way.
+// NOT_FOUND for an unknown or ended scope, model or preset and INVALID_ARGUMENT for unknown names,
+// whichever rule would have decided.
+//
+// After a fallback, options of the call that the chosen backend does not declare are left out if a
+// refused backend declares them, or may (it is not in this build); the refusal's reason names
+// them. In every other case an undeclared option is an error.
 absl::StatusOr<Selection> Select(const PolicySnapshot& policy, const Registry& registry,
                                  const SelectionRequest& request, const AttentionProblem& problem);
 
-// The same answer for people: on success `refused` names every other backend with its reason, also
-// those that automatic selection would only have tried later.
+// The same answer for people: on success `refused` names every other backend of the registry with
+// its reason, also those that were not tried ("could serve" those that would have served).
 absl::StatusOr<Selection> Explain(const PolicySnapshot& policy, const Registry& registry,
                                   const SelectionRequest& request, const AttentionProblem& problem);
 
