@@ -4,17 +4,20 @@
 #define ATTN_SERVER_TRANSPORT_OPTION_JSON_H_
 
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "kernels/core/options.h"
 
 namespace attn {
 
 // true, 3, 0.5, "text", [1, 2], {"tensor": "name"}. A word that is not JSON is taken as a string,
-// so that `mode=topk` needs no quotes on a command line. INVALID_ARGUMENT for null, other objects
-// and integers beyond int64.
-absl::StatusOr<OptionValue> OptionFromText(std::string_view text);
+// so that `mode=topk` needs no quotes on a command line. INVALID_ARGUMENT for null, other objects,
+// integers beyond int64, floats beyond double, lists nested deeper than kMaxOptionDepth, and text
+// that begins as JSON does ([ { ") and is not.
+absl::StatusOr<OptionValue> OptionFromText(absl::string_view text);
+
+// Reads back as the same value. Requires finite numbers; bytes that are not UTF-8 are replaced.
 std::string ToJson(const OptionValue& value);
 
 }  // namespace attn
