@@ -3,18 +3,18 @@
 #define ATTN_SERVER_EXECUTOR_CALL_OBSERVER_H_
 
 #include <cstdint>
-#include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "server/executor/stage_times.h"
 
 namespace attn {
 
 // One ended call, refused ones included.
 struct CallRecord {
-  std::string_view backend;  // Canonical; `none` if none was chosen.
-  std::string_view device;   // `none` if none was chosen.
-  std::string_view rule;     // Empty if none was chosen.
+  absl::string_view backend;  // Canonical; `none` if none was chosen.
+  absl::string_view device;   // `none` if none was chosen.
+  absl::string_view rule;     // Empty if none was chosen.
   absl::StatusCode code = absl::StatusCode::kOk;
   StageTimes times;
   double sparsity = 0;  // Meaningful only for kOk.

@@ -1,9 +1,11 @@
 // Runs admitted calls on a fixed set of worker threads.
 //
 //   Submit   admits a job against the depth and byte budgets, or refuses it at once
-//   queue    waiting jobs in order of arrival; at most `max_running` run together
-//   workers  take one tile at a time, from the running jobs in turn by caller, so that a small
-//            call does not wait behind every tile of a huge one
+//   queue    callers take turns, within a caller the earliest call goes first; at most
+//            `max_running` calls are launched
+//   workers  take one tile a turn, so that a small call does not wait behind every tile of another
+//            caller's huge one
+//   watch    one more thread ends the calls that are stopped while no worker has them
 //   job      copies (payload into place) -> Backend::Prepare -> phases of tiles -> Finish -> done
 //
 // Deadlines and cancellation are honoured in the queue, before launch and between tiles.
@@ -12,8 +14,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,7 +58,8 @@ struct Job {
   int64_t reserved_bytes = 0;  // Against max_admitted_bytes.
   absl::Time deadline = absl::InfiniteFuture();
   std::string caller_id;
-  // Called exactly once, on a worker, after nothing touches the job any more. Must not block.
+  // Called exactly once, on a thread of the executor and perhaps before Submit has returned, after
+  // nothing touches the job any more. Must not block.
   absl::AnyInvocable<void(JobOutcome)> done;
 };
 

@@ -1,0 +1,118 @@
+#include "server/telemetry/metrics_endpoint.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <exception>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "kernels/core/status_macros.h"
+#include "prometheus/collectable.h"
+#include "prometheus/exposer.h"
+
+namespace attn {
+namespace {
+
+// One serves Prometheus; the other lets a person look while a scraper hangs.
+constexpr size_t kThreads = 2;
+
+bool IsPort(absl::string_view text) {
+  int port = 0;
+  for (const char c : text) {
+    if (!absl::ascii_isdigit(c)) return false;
+  }
+  return absl::SimpleAtoi(text, &port) && port <= 65535;
+}
+
+struct ListenAddress {
+  std::string text;  // In the form that civetweb takes.
+  in_addr ipv4{};    // 0.0.0.0 if it is an IPv6 one.
+  bool is_ipv6 = false;
+};
+
+// Strict, since civetweb also takes lists of ports and suffixes that mean TLS and redirection.
+absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  if (colon != absl::string_view::npos && IsPort(address.substr(colon + 1))) {
+    const absl::string_view port = address.substr(colon + 1);
+    std::string host(address.substr(0, colon));
+    if (host == "localhost") host = "127.0.0.1";
+    ListenAddress parsed{absl::StrCat(host, ":", port)};
+    if (inet_pton(AF_INET, host.c_str(), &parsed.ipv4) == 1) return parsed;
+    absl::string_view inner = host;
+    in6_addr ipv6;
+    parsed.is_ipv6 = absl::ConsumePrefix(&inner, "[") && absl::ConsumeSuffix(&inner, "]") &&
+                     inet_pton(AF_INET6, std::string(inner).c_str(), &ipv6) == 1;
+    if (parsed.is_ipv6) return parsed;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("metrics address `", address,
+                   "`: expected host:port with an IPv4 address, an IPv6 address in brackets or "
+                   "localhost, and a port from 0 (any) to 65535"));
+}
+
+absl::Status CannotListen(absl::string_view address, bool is_ipv6, absl::string_view why) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "cannot serve metrics on ", address,
+      ": the port is taken or not permitted, or the address is ", "not of this machine",
+      is_ipv6 ? ", or civetweb was built without IPv6 (as Debian's is)" : "", " (", why,
+      "); choose another with --metrics_listen, port 0 = any free one"));
+}
+
+// Opens and closes connections until told to stop. civetweb looks at its stop flag every 2 s or
+// when a connection comes, and every stopping server would wait for that.
+void Knock(in_addr host, int port, const absl::Notification& stop) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr = host;
+  do {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    // Whether it gets through does not matter: the next one may.
+    (void)connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+    close(fd);
+  } while (!stop.WaitForNotificationWithTimeout(absl::Milliseconds(5)));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Create(
+    absl::string_view address, std::shared_ptr<prometheus::Collectable> metrics) {
+  ATTN_ASSIGN_OR_RETURN(const ListenAddress listen, ParseListenAddress(address));
+  // The library's exceptions end here.
+  try {
+    auto exposer = std::make_unique<prometheus::Exposer>(listen.text, kThreads);
+    exposer->RegisterCollectable(metrics);
+    const int port = exposer->GetListeningPorts().at(0);
+    return std::unique_ptr<MetricsEndpoint>(
+        new MetricsEndpoint(std::move(metrics), std::move(exposer), listen.ipv4, port));
+  } catch (const std::exception& error) {
+    return CannotListen(address, listen.is_ipv6, error.what());
+  }
+}
+
+MetricsEndpoint::MetricsEndpoint(std::shared_ptr<prometheus::Collectable> metrics,
+                                 std::unique_ptr<prometheus::Exposer> exposer, in_addr host,
+                                 int port)
+    : metrics_(std::move(metrics)), exposer_(std::move(exposer)), host_(host), port_(port) {}
+
+MetricsEndpoint::~MetricsEndpoint() {
+  absl::Notification stopped;
+  std::thread knocking([&] { Knock(host_, port_, stopped); });
+  exposer_.reset();
+  stopped.Notify();
+  knocking.join();
+}
+
+}  // namespace attn
