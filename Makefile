@@ -1,0 +1,48 @@
+# attnd on Debian 12. `make` alone says what there is.
+
+# What a build and its tests need, as Debian 12 packages. gRPC's and prometheus-cpp's development
+# packages bring what their CMake files look for (OpenSSL, c-ares, RE2, zlib, curl).
+PACKAGES := g++ cmake ninja-build ccache pkg-config \
+	libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev \
+	libyaml-cpp-dev prometheus-cpp-dev nlohmann-json3-dev libcli11-dev \
+	libgtest-dev libgmock-dev libbenchmark-dev python3
+# For tests alone: promtool. Its package also sets up a Prometheus server, which nothing here uses;
+# `make test TEST_PACKAGES=` does without.
+TEST_PACKAGES := prometheus
+# For format, lint and fuzzing.
+DEV_PACKAGES := clang clang-format clang-tidy libclang-rt-dev
+
+.PHONY: help deps deps-dev build run test bench format lint clean
+
+help:  ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
+
+deps:  ## Install the Debian packages that are missing
+	@scripts/install_packages.sh $(PACKAGES) $(TEST_PACKAGES)
+
+deps-dev: deps  ## Those, and the packages for format, lint and fuzzing
+	@scripts/install_packages.sh $(DEV_PACKAGES)
+
+build:  ## Build everything; programs in build/release/bin
+	cmake --preset release
+	cmake --build --preset release
+
+run: deps  ## Build server and client, and send a real model's tensors through them
+	cmake --preset release
+	cmake --build --preset release --target attnd attn
+	scripts/run_demo.sh
+
+test: deps build  ## Build and test everything
+	ctest --test-dir build/release --output-on-failure -j2
+
+bench: deps build  ## Measure; reports, never fails on a figure
+	scripts/bench.sh
+
+format: deps-dev  ## Format every C++ file
+	scripts/format.sh
+
+lint: deps-dev  ## Check the format and clang-tidy's short list
+	scripts/lint.sh
+
+clean:  ## Remove everything built
+	rm -rf build

@@ -1,0 +1,19 @@
+// How an address to listen on is written. Whether it can be had is server/services' to find out.
+#ifndef ATTN_SERVER_CONFIG_ADDRESS_SYNTAX_H_
+#define ATTN_SERVER_CONFIG_ADDRESS_SYNTAX_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace attn {
+
+// sockaddr_un holds 108 bytes, the last of them the terminating zero.
+inline constexpr size_t kMaxSocketPathBytes = 107;
+
+// INVALID_ARGUMENT says what is wrong with the address and what is allowed. Names are not resolved.
+absl::Status CheckHostAndPort(absl::string_view address);    // `host:port`, `[v6]:port`
+absl::Status CheckListenAddress(absl::string_view address);  // Those and `unix:PATH`
+
+}  // namespace attn
+
+#endif  // ATTN_SERVER_CONFIG_ADDRESS_SYNTAX_H_
