@@ -19,6 +19,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "kernels/core/buffer_pool.h"
 #include "kernels/core/dtype.h"
@@ -37,6 +38,8 @@ struct ClientOptions {
   // Extra attempts of a call that the server never began (UNAVAILABLE before any reply), with
   // exponential back-off within the call's timeout. Attend has no side effect, so this is safe.
   int max_retries = 2;
+  // Of every call but Attend, whose own stands in CallOptions; zero or negative = none.
+  absl::Duration control_timeout = absl::Seconds(30);
 };
 
 // A tensor to send. Borrows `data` until the call has returned.
@@ -74,7 +77,7 @@ struct AttendResult {
   absl::Duration client_decode;
 
   // nullptr if the response has no such tensor.
-  const ReceivedTensor* Find(std::string_view name) const;
+  const ReceivedTensor* Find(absl::string_view name) const;
 };
 
 struct CallOptions {
@@ -90,7 +93,12 @@ class HeldScope {
   // Ends the scope and returns once the server has confirmed that what was in force before is in
   // force again; or why the scope had already ended (DEADLINE_EXCEEDED: its time-to-live).
   virtual absl::Status End() = 0;
+  // True once the server or a lost connection has ended it; End then says why.
+  virtual bool ended() const = 0;
 };
+
+// True for an error of a client whose server could not be reached, or was lost before it answered.
+bool IsUnreachable(const absl::Status& status);
 
 // Thread-safe; calls block their thread. Errors are the server's status, with the server's address
 // added to connection errors.

@@ -2,12 +2,13 @@
 #ifndef ATTN_CLIENT_CLI_COMMAND_H_
 #define ATTN_CLIENT_CLI_COMMAND_H_
 
-#include <functional>
 #include <memory>
-#include <string>
+#include <optional>
 
 #include "CLI/CLI.hpp"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "client/attention_client.h"
 
 namespace attn::cli {
@@ -21,15 +22,21 @@ inline constexpr int kExitUnreachable = 3;  // No server answered.
 // Shared by all subcommands: filled by CLI11 before a command runs.
 struct Context {
   ClientOptions client;
+  std::optional<absl::Duration> timeout;  // Of every call; absent = the client library's own.
   bool json = false;
   int exit_code = kExitOk;
 
   absl::StatusOr<std::unique_ptr<AttentionClient>> Connect() const;
+  CallOptions call_options() const;
 };
 
-// Prints `attn: MESSAGE` (and, for an unreachable server, what to do next) to stderr; returns the
-// exit code for that status.
+// Prints `attn: CODE: MESSAGE` (and, for an unreachable server, what to do next) to stderr; returns
+// the exit code for that status.
 int Fail(const absl::Status& status);
+// The same, and with --json the error as JSON on stdout too.
+int Fail(const Context& context, const absl::Status& status);
+// For wrong arguments and unreadable files, found out before any server was asked: kExitUsage.
+int FailUsage(const Context& context, const absl::Status& status);
 
 // Each registers its subcommand; its callback sets context.exit_code.
 void AddBackendsCommand(CLI::App& app, Context& context);

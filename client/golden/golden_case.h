@@ -33,7 +33,8 @@ struct GoldenCase {
   std::string area;
   std::string kind;     // call, mask, engine, data
   std::string backend;  // Canonical, or `dense`
-  // JSON null is absent. A string that names a tensor of the file becomes a TensorName.
+  // JSON null is absent. A string that names a tensor of the file (with or without a prefix)
+  // becomes a TensorName; an object (mask_expr) is kept as its JSON text.
   OptionMap options;
   std::vector<std::string> inputs;
   std::vector<Expectation> expected;
@@ -42,8 +43,8 @@ struct GoldenCase {
   std::string layout;                 // Of q, k, v and out; options may override each.
   SafetensorsFile file;
 
-  // The tensor `prefix + name`, or the shared `name`; nullptr if neither is there.
-  const FileTensor* Find(const std::string& prefix, const std::string& name) const;
+  // The tensor `prefix + tensor`, or the shared `tensor`; nullptr if neither is there.
+  const FileTensor* Find(const std::string& prefix, const std::string& tensor) const;
 };
 
 // NOT_FOUND, or INVALID_ARGUMENT naming the key that is missing, unknown or of a wrong type: a

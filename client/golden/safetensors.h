@@ -8,11 +8,11 @@
 #include <map>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "kernels/core/aligned_buffer.h"
 #include "kernels/core/dtype.h"
 
@@ -32,7 +32,7 @@ class SafetensorsFile {
   static absl::StatusOr<SafetensorsFile> Read(const std::string& path);
 
   const std::map<std::string, FileTensor, std::less<>>& tensors() const { return tensors_; }
-  const FileTensor* Find(std::string_view name) const;  // nullptr if there is none
+  const FileTensor* Find(absl::string_view name) const;  // nullptr if there is none
   const std::map<std::string, std::string, std::less<>>& metadata() const { return metadata_; }
 
  private:

@@ -1,0 +1,48 @@
+#include "client/channels.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+
+namespace attn {
+namespace {
+
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  // The server bounds the size of a message; a client has no reason to.
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxSendMessageSize(-1);
+  // gRPC's own retries keep a reference to every payload until the call ends; unary_call.h has
+  // ours.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // Channels with equal arguments would share one connection.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // The default of one second outlasts our own back-off: a retry would not connect at all.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+}  // namespace
+
+Channels::Channels(std::string address, int connections) : address_(std::move(address)) {
+  absl::MutexLock lock(&mutex_);
+  for (int i = 0; i < connections; ++i) channels_.push_back(OpenChannel(address_));
+}
+
+std::shared_ptr<grpc::Channel> Channels::Next() {
+  absl::MutexLock lock(&mutex_);
+  return channels_[next_++ % channels_.size()];
+}
+
+void Channels::Replace(const std::shared_ptr<grpc::Channel>& channel) {
+  absl::MutexLock lock(&mutex_);
+  const auto place = std::find(channels_.begin(), channels_.end(), channel);
+  if (place != channels_.end()) *place = OpenChannel(address_);
+}
+
+}  // namespace attn

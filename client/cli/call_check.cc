@@ -1,0 +1,114 @@
+#include "client/cli/call_check.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/format.h"
+#include "kernels/core/status_macros.h"
+
+namespace attn::cli {
+namespace {
+
+constexpr char kOracle[] = "eager";
+
+// rel-L2 that exact attention may show: the probabilities and the output are each rounded once to
+// the output's dtype; in fp32 logits of a thousand leave four digits to the exponential.
+double DefaultLimit(DType out_dtype) { return std::max(2 * Epsilon(out_dtype), 1e-3); }
+
+FileTensor View(const ReceivedTensor& tensor) {
+  return {.dtype = tensor.dtype,
+          .shape = tensor.shape,
+          .data = {tensor.data.data(), static_cast<size_t>(tensor.data.size())}};
+}
+
+// The same question to the oracle. What steers selection, and the options of an approximation,
+// would be refused by it.
+AttendArguments OracleArguments(const AttendArguments& arguments, const std::string& scope_id,
+                                bool keep_options) {
+  AttendArguments oracle = arguments;
+  attention::v1::AttendRequest& request = oracle.request;
+  request.set_scope_id(scope_id);
+  request.clear_backend();
+  request.clear_model();
+  request.clear_preset();
+  request.clear_allowed_backends();
+  request.clear_allow_fallback();
+  request.clear_allow_approximate();
+  if (!keep_options) request.clear_options();
+  request.mutable_outputs()->set_out_dtype(attention::v1::DATA_TYPE_FP32);
+  request.mutable_outputs()->clear_plan();
+  request.mutable_outputs()->clear_plan_block_q();
+  request.mutable_outputs()->clear_plan_block_k();
+  return oracle;
+}
+
+}  // namespace
+
+bool CheckResult::passed() const {
+  if (!limit.has_value()) return true;
+  return std::all_of(outputs.begin(), outputs.end(), [&](const OutputDifference& output) {
+    return output.output != "out" || output.difference.rel_l2 <= *limit;
+  });
+}
+
+absl::StatusOr<std::vector<OutputDifference>> CompareOutputs(
+    const AttendResult& result, const std::vector<ExpectedOutput>& expected) {
+  std::vector<OutputDifference> differences;
+  for (const ExpectedOutput& answer : expected) {
+    const ReceivedTensor* actual = result.Find(answer.output);
+    if (actual == nullptr) continue;
+    if (actual->shape != answer.tensor.shape) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(answer.output, ": shape ", FormatShape(actual->shape),
+                       " cannot be compared with ", FormatShape(answer.tensor.shape)));
+    }
+    ATTN_ASSIGN_OR_RETURN(const std::vector<double> actual_values, ToDoubles(View(*actual)));
+    ATTN_ASSIGN_OR_RETURN(const std::vector<double> expected_values, ToDoubles(answer.tensor));
+    differences.push_back({answer.output, Compare(actual_values, expected_values)});
+  }
+  return differences;
+}
+
+absl::StatusOr<EagerChecker> EagerChecker::Open(AttentionClient& client, CallOptions options,
+                                                std::optional<double> limit) {
+  EagerChecker checker(client, options, limit);
+  ATTN_ASSIGN_OR_RETURN(const attention::v1::ListBackendsResponse backends, client.ListBackends());
+  for (const attention::v1::Backend& backend : backends.backends()) {
+    if (backend.exact()) checker.exact_backends_.insert(backend.name());
+  }
+  attention::v1::HoldScopeRequest request;
+  request.set_backend(kOracle);
+  request.set_holder("attn call --check");
+  ATTN_ASSIGN_OR_RETURN(checker.scope_, client.HoldScope(request, /*process=*/false));
+  return checker;
+}
+
+absl::StatusOr<CheckResult> EagerChecker::Check(const AttendArguments& arguments,
+                                                const AttendResult& result) {
+  const bool exact = exact_backends_.contains(result.selection.backend());
+  ATTN_ASSIGN_OR_RETURN(
+      const AttendResult oracle,
+      client_->Attend(OracleArguments(arguments, scope_->id(), /*keep_options=*/exact), options_));
+  if (oracle.selection.backend() != kOracle) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("--check: the server ran ", oracle.selection.backend(), " instead of eager; ",
+                     "a scope that was opened meanwhile steers every call (see `attn policy`)"));
+  }
+  std::vector<ExpectedOutput> expected;
+  for (const char* name : {"out", "lse", "weights"}) {
+    const ReceivedTensor* answer = oracle.Find(name);
+    if (answer != nullptr) expected.push_back({.output = name, .tensor = View(*answer)});
+  }
+  CheckResult check;
+  ATTN_ASSIGN_OR_RETURN(check.outputs, CompareOutputs(result, expected));
+  const ReceivedTensor* out = result.Find("out");
+  if (out == nullptr || check.outputs.empty()) {
+    return absl::InternalError("--check: the server's answer has no tensor `out`");
+  }
+  check.limit = limit_;
+  if (!limit_.has_value() && exact && IsFloat(out->dtype)) check.limit = DefaultLimit(out->dtype);
+  return check;
+}
+
+}  // namespace attn::cli

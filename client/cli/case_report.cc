@@ -1,0 +1,144 @@
+#include "client/cli/case_report.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+namespace attn::cli {
+namespace {
+
+const char* Word(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kPass:
+      return "pass";
+    case Verdict::kFail:
+      return "fail";
+    case Verdict::kUnsupported:
+      return "unsupported";
+    case Verdict::kSkip:
+      return "skip";
+  }
+  return "";
+}
+
+// Of two figures of the same kind; absent ones do not count.
+std::optional<double> Worse(std::optional<double> a, std::optional<double> b) {
+  if (!a.has_value()) return b;
+  return b.has_value() ? std::max(*a, *b) : a;
+}
+
+// `out` has both figures, the others say what they are: `lse 3e-06`.
+std::string Figures(const Check& check) {
+  if (check.output == "plan") return "plan exact";
+  std::string text;
+  if (check.rel_l2.has_value()) absl::StrAppendFormat(&text, " rel_l2 %.1e", *check.rel_l2);
+  if (check.max_abs.has_value()) {
+    absl::StrAppendFormat(&text, "%s %.1e", text.empty() ? "" : " max", *check.max_abs);
+  }
+  return check.output == "out" && check.rel_l2.has_value() ? text.substr(1) : check.output + text;
+}
+
+std::string PassedFigures(const std::vector<Check>& checks) {
+  std::vector<std::pair<std::string, std::vector<Check>>> modes;  // Worst of each output, in order.
+  for (const Check& check : checks) {
+    if (modes.empty() || modes.back().first != check.mode) modes.push_back({check.mode, {}});
+    std::vector<Check>& outputs = modes.back().second;
+    const auto same = std::find_if(outputs.begin(), outputs.end(), [&](const Check& other) {
+      return other.output == check.output;
+    });
+    if (same == outputs.end()) {
+      outputs.push_back(check);
+    } else {
+      same->rel_l2 = Worse(same->rel_l2, check.rel_l2);
+      same->max_abs = Worse(same->max_abs, check.max_abs);
+    }
+  }
+  return absl::StrJoin(modes, "; ", [](std::string* text, const auto& mode) {
+    absl::StrAppend(text, mode.first);
+    for (const Check& check : mode.second) absl::StrAppend(text, " ", Figures(check));
+  });
+}
+
+std::string Failure(const Check& check) {
+  std::string text = absl::StrCat(check.mode, " ", check.tensor);
+  const auto append = [&text](const char* figure, std::optional<double> value,
+                              std::optional<double> limit) {
+    if (!value.has_value() || !limit.has_value()) return;
+    absl::StrAppendFormat(&text, " %s %.2e (limit %.2e)", figure, *value, *limit);
+  };
+  append("rel_l2", check.rel_l2, check.rel_l2_limit);
+  append("max", check.max_abs, check.max_abs_limit);
+  return check.problem.empty() ? text : absl::StrCat(text, ": ", check.problem);
+}
+
+nlohmann::json OptionalNumber(std::optional<double> number) {
+  return number.has_value() ? nlohmann::json(*number) : nlohmann::json();
+}
+
+}  // namespace
+
+std::string ReportLine(const CaseReport& report) {
+  switch (report.verdict) {
+    case Verdict::kPass:
+      return absl::StrCat("pass ", report.name, " ", PassedFigures(report.checks), " (",
+                          report.backend, ")");
+    case Verdict::kSkip:
+      return absl::StrCat("skip ", report.name, ": ", report.reason);
+    case Verdict::kUnsupported:
+      return absl::StrCat("unsupported ", report.name, ": ", report.reason);
+    case Verdict::kFail:
+      break;
+  }
+  std::vector<std::string> failures;
+  if (!report.reason.empty()) failures.push_back(report.reason);
+  for (const Check& check : report.checks) {
+    if (!check.passed) failures.push_back(Failure(check));
+  }
+  return absl::StrCat("FAIL ", report.name, ": ", absl::StrJoin(failures, "; "),
+                      report.backend.empty() ? "" : absl::StrCat(" (", report.backend, ")"));
+}
+
+nlohmann::json ReportJson(const CaseReport& report) {
+  nlohmann::json checks = nlohmann::json::array();
+  for (const Check& check : report.checks) {
+    checks.push_back({{"mode", check.mode},
+                      {"output", check.output},
+                      {"tensor", check.tensor},
+                      {"rel_l2", OptionalNumber(check.rel_l2)},
+                      {"rel_l2_limit", OptionalNumber(check.rel_l2_limit)},
+                      {"max_abs", OptionalNumber(check.max_abs)},
+                      {"max_abs_limit", OptionalNumber(check.max_abs_limit)},
+                      {"passed", check.passed},
+                      {"problem", check.problem}});
+  }
+  return {
+      {"name", report.name},     {"file", report.path},         {"verdict", Word(report.verdict)},
+      {"reason", report.reason}, {"served_by", report.backend}, {"checks", std::move(checks)}};
+}
+
+void Tally::Add(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kPass:
+      ++passed;
+      break;
+    case Verdict::kFail:
+      ++failed;
+      break;
+    case Verdict::kUnsupported:
+      ++unsupported;
+      break;
+    case Verdict::kSkip:
+      ++skipped;
+      break;
+  }
+}
+
+std::string Tally::Line() const {
+  return absl::StrFormat("%d passed, %d failed, %d unsupported, %d skipped", passed, failed,
+                         unsupported, skipped);
+}
+
+}  // namespace attn::cli

@@ -1,0 +1,58 @@
+// What running one golden case came to, for people and for scripts.
+#ifndef ATTN_CLIENT_CLI_CASE_REPORT_H_
+#define ATTN_CLIENT_CLI_CASE_REPORT_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nlohmann/json.hpp"
+
+namespace attn::cli {
+
+enum class Verdict { kPass, kFail, kUnsupported, kSkip };
+
+// One comparison. Figures and limits are absent where they do not apply.
+struct Check {
+  std::string mode;    // `widened`, `as stored`, or the dtype the case wants
+  std::string output;  // out, lse, weights, plan, replicated_out
+  std::string tensor;  // Of the file, with its prefix.
+  std::optional<double> rel_l2;
+  std::optional<double> rel_l2_limit;
+  std::optional<double> max_abs;
+  std::optional<double> max_abs_limit;
+  bool passed = false;
+  std::string problem;  // What no figure can say: another shape, blocks that differ.
+};
+
+struct CaseReport {
+  std::string name;  // area/name, or the path of a file that is no case
+  std::string path;
+  Verdict verdict = Verdict::kPass;
+  std::string reason;   // Of every verdict but kPass.
+  std::string backend;  // That served its calls.
+  std::vector<Check> checks;
+};
+
+// `pass`, `FAIL`, `unsupported`, `skip`, the name, and the figures or the reason. The worst figures
+// of each mode and output; all that failed, with their limits.
+std::string ReportLine(const CaseReport& report);
+
+nlohmann::json ReportJson(const CaseReport& report);
+
+// How many cases came to what. A run is a success if none failed or was unsupported.
+struct Tally {
+  int passed = 0;
+  int failed = 0;
+  int unsupported = 0;
+  int skipped = 0;
+
+  void Add(Verdict verdict);
+  bool success() const { return failed == 0 && unsupported == 0; }
+  // `N passed, N failed, N unsupported, N skipped`.
+  std::string Line() const;
+};
+
+}  // namespace attn::cli
+
+#endif  // ATTN_CLIENT_CLI_CASE_REPORT_H_

@@ -1,0 +1,3 @@
+#include "client/cli/run_cli.h"
+
+int main(int argc, char** argv) { return attn::cli::RunCli(argc, argv); }

@@ -1,0 +1,24 @@
+// What `attn` prints beside its tables.
+#ifndef ATTN_CLIENT_CLI_REPORT_H_
+#define ATTN_CLIENT_CLI_REPORT_H_
+
+#include "absl/status/status.h"
+#include "nlohmann/json.hpp"
+
+namespace attn::cli {
+
+// Keys in the order of insertion: people read this output too.
+using Json = nlohmann::ordered_json;
+
+// One document on stdout, indented. Non-finite numbers become null, malformed UTF-8 is replaced.
+void PrintJson(const Json& document);
+
+// {"code": "NOT_FOUND", "message": "..."}
+Json ErrorJson(const absl::Status& status);
+
+// `attn: CODE: message` and, where something can be done about it, `attn: hint: ...` on stderr.
+void PrintError(const absl::Status& status);
+
+}  // namespace attn::cli
+
+#endif  // ATTN_CLIENT_CLI_REPORT_H_

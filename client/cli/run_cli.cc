@@ -1,0 +1,86 @@
+#include "client/cli/run_cli.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "client/cli/command.h"
+#include "client/cli/parse_values.h"
+#include "client/cli/report.h"
+#include "client/server_address.h"
+
+namespace attn::cli {
+namespace {
+
+constexpr char kFooter[] =
+    "`attn COMMAND --help` shows a command with examples. The options above stand before or after\n"
+    "the command. Environment: ATTN_SERVER, ATTN_ADMIN_SERVER, and ATTN_SCOPE, a scope that "
+    "steers\n"
+    "this program's calls.\n\n"
+    "Exit codes: 0 done; 1 the call or check failed; 2 wrong arguments or an unreadable file;\n"
+    "3 no server answered.";
+
+void AddCommonOptions(CLI::App& app, Context& context) {
+  const auto check = [](const std::string& text) {
+    return std::string(CheckServerAddress(text).message());
+  };
+  const CLI::Validator address(check, "", "");
+  app.add_option("--server", context.client.server,
+                 "host:port or unix:PATH; default: localhost:8601")
+      ->type_name("ADDRESS")
+      ->envname("ATTN_SERVER")
+      ->check(address);
+  app.add_option("--admin_server", context.client.admin_server,
+                 "For admin calls; default: the same server")
+      ->type_name("ADDRESS")
+      ->envname("ATTN_ADMIN_SERVER")
+      ->check(address);
+  app.add_flag("--json", context.json, "Prints JSON instead of tables");
+  const auto store = [&context](absl::Duration timeout) { context.timeout = timeout; };
+  AddDurationOption(app, "--timeout", store,
+                    "Of every call: 500ms, 30s, 2m; default: 300s to compute, 30s otherwise");
+}
+
+// What the command line asked for is known only to a parser that has succeeded.
+bool AsksForJson(int argc, const char* const* argv) {
+  const char* const* end = std::find(argv, argv + argc, std::string("--"));
+  return std::find(argv, end, std::string("--json")) != end;
+}
+
+int ParseFailed(const CLI::App& app, const CLI::ParseError& error, bool json) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+    return app.exit(error);  // --help
+  }
+  Context context;
+  context.json = json;
+  return FailUsage(context, absl::InvalidArgumentError(error.what()));
+}
+
+}  // namespace
+
+int RunCli(int argc, const char* const* argv) {
+  Context context;
+  CLI::App app("attn: the client of attnd, attention as a service", "attn");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.fallthrough();
+  AddCommonOptions(app, context);
+  AddCallCommand(app, context);
+  AddVerifyCommand(app, context);
+  AddLoadCommand(app, context);
+  AddBackendsCommand(app, context);
+  AddExplainCommand(app, context);
+  AddPolicyCommand(app, context);
+  AddForceCommand(app, context);
+  AddScopeCommand(app, context);
+  AddQuarantineCommand(app, context);
+  AddHealthCommand(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return ParseFailed(app, error, AsksForJson(argc, argv));
+  }
+  return context.exit_code;
+}
+
+}  // namespace attn::cli

@@ -1,0 +1,46 @@
+// Flags that describe q, k and v without their data, for `attn explain` and `attn load`.
+#ifndef ATTN_CLIENT_CLI_SHAPE_FLAGS_H_
+#define ATTN_CLIENT_CLI_SHAPE_FLAGS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "client/cli/layout_flags.h"
+#include "kernels/core/dtype.h"
+
+namespace attn::cli {
+
+struct ShapeFlags {
+  std::string shape;  // BxHxSxD, whatever the pattern.
+  int64_t key_len = 0;
+  int64_t value_dim = 0;
+  std::string q_shape;  // As the tensor lies, in its pattern; all three or none.
+  std::string k_shape;
+  std::string v_shape;
+  std::string dtype = "bf16";
+
+  bool empty() const { return shape.empty() && q_shape.empty(); }
+};
+
+// A tensor that has no data (yet).
+struct TensorSpec {
+  std::string name;
+  DType dtype = DType::kBFloat16;
+  std::vector<int64_t> shape;
+  std::string pattern;
+  int64_t heads = 0;
+};
+
+// `flags` outlives `command`.
+void AddShapeFlags(CLI::App& command, ShapeFlags& flags);
+
+// q, k and v. `packed`: the default pattern is `t h d`. INVALID_ARGUMENT names the flag.
+absl::StatusOr<std::vector<TensorSpec>> MakeTensorSpecs(const ShapeFlags& flags,
+                                                        const LayoutFlags& layout, bool packed);
+
+}  // namespace attn::cli
+
+#endif  // ATTN_CLIENT_CLI_SHAPE_FLAGS_H_

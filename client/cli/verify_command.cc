@@ -1,0 +1,106 @@
+// `attn verify FILE...`: golden cases through a server, as the acceptance test of a deployment.
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/case_report.h"
+#include "client/cli/case_runner.h"
+#include "client/cli/command.h"
+#include "kernels/core/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace attn::cli {
+namespace {
+
+struct VerifyArguments {
+  std::vector<std::string> paths;
+  CaseRunOptions run;
+};
+
+// Files as they are, directories as the .safetensors files under them, sorted.
+absl::StatusOr<std::vector<std::string>> FindCaseFiles(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(path, error)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<std::string> found;
+    std::filesystem::recursive_directory_iterator entry(path, error);
+    const std::filesystem::recursive_directory_iterator end;
+    for (; !error && entry != end; entry.increment(error)) {
+      if (entry->path().extension() == ".safetensors") found.push_back(entry->path().string());
+    }
+    if (error || found.empty()) {
+      return absl::NotFoundError(
+          absl::StrCat(path, ": ", error ? error.message() : "no .safetensors file under it"));
+    }
+    std::sort(found.begin(), found.end());
+    std::move(found.begin(), found.end(), std::back_inserter(files));
+  }
+  return files;
+}
+
+absl::StatusOr<Tally> Verify(const Context& context, const std::vector<std::string>& files,
+                             const CaseRunOptions& options) {
+  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<AttentionClient> client, context.Connect());
+  // Without a server every case would fail for the same reason: ask once.
+  ATTN_RETURN_IF_ERROR(client->ListBackends().status());
+  Tally tally;
+  nlohmann::json cases = nlohmann::json::array();
+  for (const std::string& file : files) {
+    const CaseReport report = RunCaseFile(file, options, *client);
+    tally.Add(report.verdict);
+    if (context.json) {
+      cases.push_back(ReportJson(report));
+    } else {
+      std::cout << ReportLine(report) << std::endl;  // As soon as it is known.
+    }
+  }
+  if (!context.json) {
+    std::cout << tally.Line() << std::endl;
+    return tally;
+  }
+  const nlohmann::json result = {{"cases", std::move(cases)},
+                                 {"passed", tally.passed},
+                                 {"failed", tally.failed},
+                                 {"unsupported", tally.unsupported},
+                                 {"skipped", tally.skipped}};
+  std::cout << result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+  return tally;
+}
+
+int RunVerify(const Context& context, VerifyArguments arguments) {
+  const absl::StatusOr<std::vector<std::string>> files = FindCaseFiles(arguments.paths);
+  if (!files.ok()) return FailUsage(context, files.status());
+  arguments.run.call = context.call_options();
+  const absl::StatusOr<Tally> tally = Verify(context, *files, arguments.run);
+  if (!tally.ok()) return Fail(context, tally.status());
+  return tally->success() ? kExitOk : kExitFailed;
+}
+
+}  // namespace
+
+void AddVerifyCommand(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<VerifyArguments>();
+  CLI::App* command = app.add_subcommand(
+      "verify",
+      "Runs golden case files through the server and compares what comes back, with inputs widened "
+      "to fp32 and as stored. Exits 0 if no case failed or was unsupported.");
+  command->add_option("FILE", arguments->paths, "Case files, or directories of them")->required();
+  command
+      ->add_option("--backend", arguments->run.dense_backend,
+                   "Backend of the cases that any exact backend must pass")
+      ->capture_default_str();
+  command->callback([arguments, &context] { context.exit_code = RunVerify(context, *arguments); });
+}
+
+}  // namespace attn::cli

@@ -1,0 +1,266 @@
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "client/golden/safetensors.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/client/cli/run_attn.h"
+#include "tests/client/fake_server.h"
+
+namespace attn::cli {
+namespace {
+
+using attention::v1::AttendRequest;
+using attention::v1::AttendResponse;
+using testing::HasSubstr;
+
+constexpr int64_t kElements = 1 * 2 * 3 * 4;
+
+class CallCommand : public testing::Test {
+ protected:
+  CallCommand() : server_({&service_}) {
+    for (size_t i = 0; i < kElements; ++i) values_[i] = static_cast<float>(i) - 7.5F;
+  }
+
+  // Of q, k and v [1, 2, 3, 4] fp32 under each prefix.
+  std::string WriteFile(const std::vector<std::string>& prefixes) {
+    std::map<std::string, FileTensor, std::less<>> tensors;
+    for (const std::string& prefix : prefixes) {
+      for (const char* name : {"q", "k", "v"}) {
+        tensors[prefix + name] = {.dtype = DType::kFloat32,
+                                  .shape = {1, 2, 3, 4},
+                                  .data = std::as_bytes(std::span(values_))};
+      }
+    }
+    const std::string path = absl::StrCat(testing::TempDir(), "/tensors.safetensors");
+    EXPECT_TRUE(WriteSafetensors(path, tensors, {}).ok());
+    return path;
+  }
+
+  AttnOutput Call(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--server", server_.unix_socket(), "call"});
+    return RunAttn(std::move(arguments));
+  }
+
+  float values_[kElements];
+  FakeAttention service_;
+  FakeServer server_;
+};
+
+TEST_F(CallCommand, ReportsEveryCallOfTheFile) {
+  const AttnOutput output =
+      Call({WriteFile({"layers.0.", "layers.1."}), "--json", "--backend", "FLASH"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const nlohmann::json calls = output.json()["calls"];
+  ASSERT_EQ(calls.size(), 2);
+  EXPECT_EQ(calls[0]["name"], "layers.0");
+  EXPECT_EQ(calls[1]["name"], "layers.1");
+  EXPECT_EQ(calls[0]["backend"], "FLASH");
+  EXPECT_EQ(calls[0]["rule"], "call");
+  EXPECT_EQ(calls[0]["requested"], "FLASH");
+  EXPECT_EQ(calls[0]["device"], "cpu");
+  EXPECT_EQ(calls[0]["refused"], nlohmann::json::array());
+  EXPECT_EQ(calls[0]["sparsity"], 0.25);
+  EXPECT_EQ(calls[0]["effective_gflop_per_s"], 2.0);
+  EXPECT_EQ(calls[0]["metrics"]["kernel_ns"], 4'000'000);
+  EXPECT_EQ(calls[0]["outputs"][0]["name"], "out");
+  EXPECT_EQ(calls[0]["outputs"][0]["shape"], nlohmann::json({1, 2, 3, 4}));
+  EXPECT_FALSE(calls[0].contains("check"));
+}
+
+TEST_F(CallCommand, PrintsTables) {
+  const AttnOutput output = Call({WriteFile({""})});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  EXPECT_THAT(output.out, HasSubstr("tensors  1x2x3x4 fp32  1x2x3x4 fp32  1x2x3x4 fp32  flash"));
+  EXPECT_THAT(output.out, HasSubstr("1.000   2.000  3.000   4.000   5.000  15.000"));
+}
+
+TEST_F(CallCommand, SendsWhatTheFlagsSay) {
+  AttendRequest received;
+  service_.attend = [&](grpc::ServerContext* context, const AttendRequest& request,
+                        AttendResponse* response) {
+    received = request;
+    return EchoQuery(context, request, response);
+  };
+  const AttnOutput output = Call({WriteFile({""}),
+                                  "--causal",
+                                  "--alignment",
+                                  "top_left",
+                                  "--window=-1,2",
+                                  "--scale",
+                                  "0.5",
+                                  "--k_lengths",
+                                  "3",
+                                  "--option",
+                                  "block=64",
+                                  "--option",
+                                  "mode=topk",
+                                  "--allowed",
+                                  "flash,eager",
+                                  "--model",
+                                  "wan",
+                                  "--preset",
+                                  "fast",
+                                  "--allow_fallback",
+                                  "--timestep",
+                                  "0",
+                                  "--grid",
+                                  "1,1,3",
+                                  "--lse",
+                                  "--plan",
+                                  "--plan_block_q",
+                                  "16",
+                                  "--q_pattern",
+                                  "b n s d",
+                                  "--out_dtype",
+                                  "bf16",
+                                  "--caller_id",
+                                  "me"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  EXPECT_TRUE(received.mask().causal());
+  EXPECT_EQ(received.mask().alignment(), attention::v1::Mask::TOP_LEFT);
+  EXPECT_EQ(received.mask().window().left(), -1);
+  EXPECT_EQ(received.mask().window().right(), 2);
+  EXPECT_THAT(received.mask().k_lengths(), testing::ElementsAre(3));
+  EXPECT_EQ(received.scale(), 0.5);
+  EXPECT_EQ(received.options().at("block").int64_value(), 64);
+  EXPECT_EQ(received.options().at("mode").string_value(), "topk");
+  EXPECT_THAT(received.allowed_backends(), testing::ElementsAre("flash", "eager"));
+  EXPECT_EQ(received.model(), "wan");
+  EXPECT_EQ(received.preset(), "fast");
+  EXPECT_TRUE(received.allow_fallback());
+  EXPECT_FALSE(received.allow_approximate());
+  EXPECT_TRUE(received.metadata().has_timestep());
+  EXPECT_FALSE(received.metadata().has_layer());
+  EXPECT_EQ(received.metadata().grid().w(), 3);
+  EXPECT_EQ(received.metadata().caller_id(), "me");
+  EXPECT_TRUE(received.outputs().lse());
+  EXPECT_TRUE(received.outputs().plan());
+  EXPECT_EQ(received.outputs().plan_block_q(), 16);
+  EXPECT_EQ(received.outputs().out_dtype(), attention::v1::DATA_TYPE_BF16);
+  EXPECT_EQ(received.tensors(0).pattern(), "b n s d");
+  EXPECT_EQ(received.tensors(1).pattern(), "");
+}
+
+TEST_F(CallCommand, WritesTheOutputsUnderTheirPrefixes) {
+  const std::string path = absl::StrCat(testing::TempDir(), "/answers.safetensors");
+  const AttnOutput output = Call({WriteFile({"a.", "b."}), "--out", path});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const auto file = SafetensorsFile::Read(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  ASSERT_EQ(file->tensors().size(), 2);
+  for (const char* name : {"a.out", "b.out"}) {
+    const FileTensor* out = file->Find(name);
+    ASSERT_NE(out, nullptr);
+    EXPECT_EQ(std::memcmp(out->data.data(), values_, sizeof(values_)), 0);
+  }
+}
+
+TEST_F(CallCommand, RepeatsAsOftenAsAsked) {
+  int calls = 0;
+  service_.attend = [&](grpc::ServerContext* context, const AttendRequest& request,
+                        AttendResponse* response) {
+    const grpc::Status status = EchoQuery(context, request, response);
+    const int64_t kQueue[] = {900, 100, 500};
+    response->mutable_metrics()->set_queue_ns(kQueue[calls++ % 3]);
+    return status;
+  };
+  const AttnOutput output = Call({WriteFile({""}), "--repeat", "3", "--json"});
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(output.json()["calls"][0]["metrics"]["queue_ns"], 500);
+  EXPECT_EQ(output.json()["calls"][0]["repeats"], 3);
+}
+
+TEST_F(CallCommand, ChecksAgainstEagerInAScopeOfItsOwn) {
+  const AttnOutput output = Call({WriteFile({""}), "--check", "--json", "--backend", "flash"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const nlohmann::json check = output.json()["calls"][0]["check"];
+  EXPECT_EQ(check["backend"], "eager");
+  EXPECT_EQ(check["rel_l2"], 0.0);
+  EXPECT_EQ(check["passed"], true);
+  EXPECT_TRUE(service_.log.WaitFor("open eager for attn call --check 0 ms"));
+  EXPECT_TRUE(service_.log.WaitFor("half-close"));
+}
+
+TEST_F(CallCommand, FailsWhenEagerDisagrees) {
+  service_.attend = [](grpc::ServerContext* context, const AttendRequest& request,
+                       AttendResponse* response) {
+    const grpc::Status status = EchoQuery(context, request, response);
+    if (!request.scope_id().empty()) (*response->mutable_outputs(0)->mutable_data())[3] = 0x41;
+    return status;
+  };
+  const AttnOutput failed = Call({WriteFile({""}), "--check", "--json"});
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_EQ(failed.json()["calls"][0]["check"]["passed"], false);
+  EXPECT_THAT(Call({WriteFile({""}), "--check"}).out, HasSubstr("FAIL"));
+  EXPECT_EQ(Call({WriteFile({""}), "--check", "--check_limit", "10"}).exit_code, 0);
+
+  // Of an approximation the difference is reported and not judged.
+  service_.backends.mutable_backends(1)->set_exact(false);
+  const AttnOutput reported = Call({WriteFile({""}), "--check", "--json"});
+  EXPECT_EQ(reported.exit_code, 0);
+  EXPECT_GT(reported.json()["calls"][0]["check"]["rel_l2"], 0.0);
+}
+
+TEST_F(CallCommand, FailsWithTheServersStatus) {
+  service_.attend = [](auto*, const auto&, auto*) {
+    return grpc::Status(grpc::StatusCode::NOT_FOUND, "no model 'wan'");
+  };
+  const AttnOutput output = Call({WriteFile({""}), "--model", "wan", "--json"});
+  EXPECT_EQ(output.exit_code, 1);
+  EXPECT_THAT(output.err, HasSubstr("attn: NOT_FOUND: no model 'wan'"));
+  EXPECT_EQ(output.json()["error"]["code"], "NOT_FOUND");
+  EXPECT_EQ(output.json()["error"]["message"], "no model 'wan'");
+}
+
+TEST_F(CallCommand, RefusesWrongArgumentsBeforeItCalls) {
+  const std::string file = WriteFile({""});
+  const std::vector<std::vector<std::string>> kCases = {
+      {"/nowhere/at/all.safetensors"},
+      {},
+      {file, "--window", "1"},
+      {file, "--alignment", "middle"},
+      {file, "--dtype", "bf16"},
+      {file, "--repeat", "0"},
+      {file, "--option", "novalue"},
+      {file, "--plan_block_q", "16"},
+      {file, "--check_limit", "1"},
+      {file, "--heads", "-3"},
+      {file, "--timeout", "5 parsecs"},
+      {file, "--no_such_flag"},
+      {file, "--as_case"},
+      {file, "--server", "nonsense"},
+  };
+  for (const auto& arguments : kCases) {
+    std::vector<std::string> with_json = arguments;
+    with_json.push_back("--json");
+    const AttnOutput output = Call(with_json);
+    EXPECT_EQ(output.exit_code, 2) << output.out << output.err;
+    EXPECT_THAT(output.err, HasSubstr("attn: ")) << output.err;
+    EXPECT_TRUE(output.json().contains("error")) << output.out;
+  }
+}
+
+TEST(Attn, SaysWhatToDoWithoutAServer) {
+  const std::string address = ClosedAddress();
+  const AttnOutput output = RunAttn({"backends", "--server", address});
+  EXPECT_EQ(output.exit_code, 3);
+  EXPECT_THAT(output.err,
+              HasSubstr(absl::StrCat("attn: UNAVAILABLE: cannot reach a server at ", address)));
+  EXPECT_THAT(output.err, HasSubstr("attnd"));
+}
+
+TEST(Attn, ExplainsEveryCommand) {
+  EXPECT_EQ(RunAttn({}).exit_code, 2);
+  EXPECT_THAT(RunAttn({"--help"}).out, HasSubstr("quarantine"));
+  for (const char* command : {"call", "verify", "load", "backends", "explain", "policy", "force",
+                              "scope", "quarantine", "health"}) {
+    const AttnOutput output = RunAttn({command, "--help"});
+    EXPECT_EQ(output.exit_code, 0) << command;
+    EXPECT_THAT(output.out, HasSubstr(absl::StrCat("attn ", command))) << "an example";
+    EXPECT_THAT(output.out, testing::ContainsRegex("[Ee]xit code")) << command;
+  }
+}
+
+}  // namespace
+}  // namespace attn::cli
