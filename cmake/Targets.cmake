@@ -12,6 +12,9 @@ if(ATTN_SANITIZE)
     -fsanitize=${ATTN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
   target_link_options(attn_build_flags INTERFACE -fsanitize=${ATTN_SANITIZE})
 endif()
+if(ATTN_SANITIZE STREQUAL "thread")
+  include(ThreadSanitizer)
+endif()
 
 # attn_library(NAME SOURCES... [PUBLIC DEPS...] [PRIVATE DEPS...] [PCH]): static library attn_NAME,
 # alias attn::NAME. PCH shares the precompiled gRPC headers.

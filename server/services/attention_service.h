@@ -1,0 +1,42 @@
+// attention.v1.AttentionService: thin callbacks over the policy and the executor.
+#ifndef ATTN_SERVER_SERVICES_ATTENTION_SERVICE_H_
+#define ATTN_SERVER_SERVICES_ATTENTION_SERVICE_H_
+
+#include "proto/attention/v1/attention.grpc.pb.h"
+#include "server/services/scope_stream.h"
+#include "server/services/service_context.h"
+
+namespace attn {
+
+// Attend is raw: protobuf never sees a payload.
+using AttentionCallbacks = attention::v1::AttentionService::WithRawCallbackMethod_Attend<
+    attention::v1::AttentionService::WithCallbackMethod_ListBackends<
+        attention::v1::AttentionService::WithCallbackMethod_Explain<
+            attention::v1::AttentionService::WithCallbackMethod_HoldScope<
+                attention::v1::AttentionService::Service>>>>;
+
+class AttentionServiceImpl final : public AttentionCallbacks {
+ public:
+  // Borrows both.
+  AttentionServiceImpl(const ServiceContext& services, ScopeStreams* scopes)
+      : services_(services), scopes_(scopes) {}
+
+  grpc::ServerUnaryReactor* Attend(grpc::CallbackServerContext* context,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ListBackends(grpc::CallbackServerContext* context,
+                                         const attention::v1::ListBackendsRequest* request,
+                                         attention::v1::ListBackendsResponse* response) override;
+  grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context,
+                                    const attention::v1::ExplainRequest* request,
+                                    attention::v1::ExplainResponse* response) override;
+  ScopeReactor* HoldScope(grpc::CallbackServerContext* context) override;
+
+ private:
+  const ServiceContext& services_;
+  ScopeStreams* const scopes_;
+};
+
+}  // namespace attn
+
+#endif  // ATTN_SERVER_SERVICES_ATTENTION_SERVICE_H_

@@ -1,0 +1,120 @@
+#include "server/services/response_encoder.h"
+
+#include <span>
+#include <string>
+#include <utility>
+
+#include "server/transport/proto_conversion.h"
+
+namespace attn {
+namespace {
+
+namespace v1 = attention::v1;
+
+// The plan as tensors: [batch, heads, Nq, Nk] levels and partial flags, offsets, permutations.
+struct PlanTensors {
+  std::vector<int8_t> levels;
+  std::vector<uint8_t> partial;
+  BlockPlan plan;
+};
+
+PlanTensors Densify(const BlockPlan& plan) {
+  PlanTensors dense;
+  dense.plan = plan;
+  const int64_t rows = plan.batch * plan.heads * plan.query_blocks();
+  const int64_t columns = plan.key_blocks();
+  dense.levels.assign(static_cast<size_t>(rows * columns), 0);
+  dense.partial.assign(static_cast<size_t>(rows * columns), 0);
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto begin = plan.row_begin[static_cast<size_t>(row)];
+    const auto end = plan.row_begin[static_cast<size_t>(row) + 1];
+    for (int64_t i = begin; i < end; ++i) {
+      const PlanEntry& entry = plan.entries[static_cast<size_t>(i)];
+      const size_t at = static_cast<size_t>(row * columns + entry.key_block);
+      dense.levels[at] = static_cast<int8_t>(entry.level);
+      dense.partial[at] = entry.mask == BlockMask::kFull ? 0 : 1;
+    }
+  }
+  return dense;
+}
+
+struct Owner {
+  std::vector<BufferPool::Lease> leases;
+  PlanTensors plan;
+};
+
+template <typename T>
+void Append(std::string name, DType dtype, std::vector<int64_t> shape, const std::vector<T>& values,
+            ResponseParts* parts) {
+  WireTensor tensor;
+  tensor.header.set_name(std::move(name));
+  tensor.header.set_dtype(ToProto(dtype));
+  tensor.header.mutable_shape()->Assign(shape.begin(), shape.end());
+  tensor.payload = {std::as_bytes(std::span(values))};
+  tensor.payload_bytes = static_cast<int64_t>(values.size() * sizeof(T));
+  parts->payload_bytes += tensor.payload_bytes;
+  parts->tensors.push_back(std::move(tensor));
+}
+
+void AppendPlan(const PlanTensors& dense, ResponseParts* parts) {
+  const BlockPlan& plan = dense.plan;
+  const std::vector<int64_t> shape = {plan.batch, plan.heads, plan.query_blocks(),
+                                      plan.key_blocks()};
+  Append("plan_levels", DType::kInt8, shape, dense.levels, parts);
+  Append("plan_partial", DType::kUint8, shape, dense.partial, parts);
+  const std::pair<const char*, const std::vector<int32_t>*> vectors[] = {
+      {"plan_q_offsets", &plan.q_offsets},
+      {"plan_k_offsets", &plan.k_offsets},
+      {"plan_q_permutation", &plan.q_permutation},
+      {"plan_k_permutation", &plan.k_permutation},
+  };
+  for (const auto& [name, values] : vectors) {
+    if (values->empty()) continue;
+    Append(name, DType::kInt32, {static_cast<int64_t>(values->size())}, *values, parts);
+  }
+}
+
+}  // namespace
+
+ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lease> leases,
+                             const RunResult& result) {
+  auto owner = std::make_shared<Owner>();
+  owner->leases = std::move(leases);
+  ResponseParts parts;
+  for (size_t i = 0; i < call.outputs.size(); ++i) {
+    const OutputTensor& output = call.outputs[i];
+    WireTensor tensor;
+    tensor.header.set_name(output.name);
+    tensor.header.set_dtype(ToProto(output.dtype));
+    tensor.header.mutable_shape()->Assign(output.shape.begin(), output.shape.end());
+    tensor.header.set_pattern(output.pattern);
+    tensor.header.set_heads(output.heads);
+    tensor.payload = {ByteSpan(owner->leases[i].data(), static_cast<size_t>(output.bytes))};
+    tensor.payload_bytes = output.bytes;
+    parts.payload_bytes += output.bytes;
+    parts.tensors.push_back(std::move(tensor));
+  }
+  if (result.plan) {
+    owner->plan = Densify(*result.plan);
+    AppendPlan(owner->plan, &parts);
+  }
+  parts.owner = std::move(owner);
+  return parts;
+}
+
+void FillMetrics(const AttentionProblem& problem, const RunStats& stats, const StageTimes& times,
+                 int64_t request_bytes, int64_t response_payload_bytes, v1::CallMetrics* metrics) {
+  metrics->set_queue_ns(times.queue_ns);
+  metrics->set_decode_ns(times.decode_ns);
+  metrics->set_plan_ns(times.plan_ns);
+  metrics->set_kernel_ns(times.kernel_ns);
+  metrics->set_encode_ns(times.encode_ns);
+  metrics->set_total_ns(times.total_ns);
+  metrics->set_sparsity(stats.sparsity());
+  metrics->set_computed_flops(problem.Flops(stats.computed_elements) + stats.extra_flops);
+  metrics->set_effective_flops(problem.Flops(stats.dense_elements));
+  metrics->set_request_bytes(request_bytes);
+  metrics->set_response_payload_bytes(response_payload_bytes);
+}
+
+}  // namespace attn

@@ -1,0 +1,35 @@
+// What a finished call sends back.
+#ifndef ATTN_SERVER_SERVICES_RESPONSE_ENCODER_H_
+#define ATTN_SERVER_SERVICES_RESPONSE_ENCODER_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels/core/buffer_pool.h"
+#include "kernels/core/run_stats.h"
+#include "proto/attention/v1/attention.pb.h"
+#include "server/executor/stage_times.h"
+#include "server/services/parsed_call.h"
+#include "server/transport/wire_tensors.h"
+
+namespace attn {
+
+struct ResponseParts {
+  std::vector<WireTensor> tensors;  // Payloads lie in what `owner` keeps alive.
+  std::shared_ptr<const void> owner;
+  int64_t payload_bytes = 0;
+};
+
+// The outputs of `call`, whose memory `leases` holds in the same order, and the plan if the result
+// has one. Copies no payload.
+ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lease> leases,
+                             const RunResult& result);
+
+void FillMetrics(const AttentionProblem& problem, const RunStats& stats, const StageTimes& times,
+                 int64_t request_bytes, int64_t response_payload_bytes,
+                 attention::v1::CallMetrics* metrics);
+
+}  // namespace attn
+
+#endif  // ATTN_SERVER_SERVICES_RESPONSE_ENCODER_H_

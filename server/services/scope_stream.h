@@ -1,0 +1,44 @@
+// Streams that hold scoped overrides open.
+#ifndef ATTN_SERVER_SERVICES_SCOPE_STREAM_H_
+#define ATTN_SERVER_SERVICES_SCOPE_STREAM_H_
+
+#include <memory>
+#include <set>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "grpcpp/support/server_callback.h"
+#include "proto/attention/v1/attention.pb.h"
+#include "server/policy/policy_state.h"
+
+namespace attn {
+
+class ScopeStream;
+
+using ScopeReactor =
+    grpc::ServerBidiReactor<attention::v1::HoldScopeRequest, attention::v1::HoldScopeResponse>;
+
+// All open scope streams of a server. Thread-safe; outlives the gRPC server.
+class ScopeStreams {
+ public:
+  explicit ScopeStreams(PolicyState* policy) : policy_(policy) {}
+
+  // A reactor that opens a scope on the first message and ends it with the stream. Deletes itself.
+  ScopeReactor* Start(ScopeKind kind);
+
+  // Ends every scope with UNAVAILABLE, now and from now on: the server is about to stop.
+  void EndAll();
+
+ private:
+  friend class ScopeStream;
+  void Remove(ScopeStream* stream);
+
+  PolicyState* const policy_;
+  absl::Mutex mutex_;
+  std::set<std::shared_ptr<ScopeStream>> open_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace attn
+
+#endif  // ATTN_SERVER_SERVICES_SCOPE_STREAM_H_

@@ -1,0 +1,23 @@
+// What the services share. All of it outlives the gRPC server.
+#ifndef ATTN_SERVER_SERVICES_SERVICE_CONTEXT_H_
+#define ATTN_SERVER_SERVICES_SERVICE_CONTEXT_H_
+
+#include "kernels/core/buffer_pool.h"
+#include "kernels/core/registry.h"
+#include "server/executor/call_observer.h"
+#include "server/executor/executor.h"
+#include "server/policy/policy_state.h"
+
+namespace attn {
+
+struct ServiceContext {
+  const Registry* registry = nullptr;
+  PolicyState* policy = nullptr;
+  Executor* executor = nullptr;
+  BufferPool* buffers = nullptr;
+  CallObserver* observer = nullptr;
+};
+
+}  // namespace attn
+
+#endif  // ATTN_SERVER_SERVICES_SERVICE_CONTEXT_H_

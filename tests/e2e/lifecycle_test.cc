@@ -1,0 +1,163 @@
+// Start, refusal to start, draining and exit of a real server.
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/server_process.h"
+
+namespace attn {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A call of about a second on two cores.
+struct LongCall {
+  std::vector<float> values = std::vector<float>(8 * 4096 * 64, 0.25F);
+  AttendArguments arguments;
+
+  LongCall() {
+    for (const char* name : {"q", "k", "v"}) {
+      ClientTensor tensor;
+      tensor.name = name;
+      tensor.shape = {1, 8, 4096, 64};
+      tensor.data = std::as_bytes(std::span(values));
+      arguments.tensors.push_back(std::move(tensor));
+    }
+    arguments.request.set_backend("flash");
+  }
+};
+
+void WaitUntilRunning(const ServerProcess& server) {
+  for (int i = 0; i < 2000; ++i) {
+    const ProcessOutput scrape = RunProgram(
+        "/bin/bash",
+        {"-c", "exec 3<>/dev/tcp/" + server.metrics().substr(0, server.metrics().find(':')) + "/" +
+                   server.metrics().substr(server.metrics().find(':') + 1) +
+                   "; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"});
+    if (scrape.out.find("attn_queue_running_calls 1") != std::string::npos) return;
+  }
+  FAIL() << "the call never ran";
+}
+
+TEST(LifecycleTest, TermFinishesWhatWasAdmittedAndRefusesTheRest) {
+  ServerProcess server;
+  const auto client = server.Connect();
+  absl::Status admitted = absl::UnknownError("no reply");
+  std::thread caller([&] {
+    const LongCall call;
+    admitted = client->Attend(call.arguments, {}).status();
+  });
+  WaitUntilRunning(server);
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().ReadLine(), "attnd draining");
+  ClientOptions options;
+  options.server = server.tcp();
+  options.max_retries = 0;
+  const LongCall call;
+  const absl::Status refused =
+      (*AttentionClient::Create(options))->Attend(call.arguments, {}).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
+  caller.join();
+  EXPECT_TRUE(admitted.ok()) << admitted;
+  EXPECT_EQ(server.process().Wait().exit_code, 0);
+}
+
+TEST(LifecycleTest, OpenScopesDoNotKeepItFromStopping) {
+  ServerProcess server;
+  const auto client = server.Connect();
+  attention::v1::HoldScopeRequest request;
+  request.set_backend("eager");
+  const auto scope = client->HoldScope(request, true);
+  ASSERT_TRUE(scope.ok());
+  EXPECT_EQ(server.Stop().exit_code, 0);
+  EXPECT_EQ((*scope)->End().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(LifecycleTest, CancelledAndLateCallsLeaveTheServerServing) {
+  ServerProcess server;
+  const auto client = server.Connect();
+  const LongCall call;
+  CallOptions options;
+  for (int timeout_ms = 1; timeout_ms <= 16; timeout_ms *= 2) {
+    options.timeout = absl::Milliseconds(timeout_ms);
+    EXPECT_EQ(client->Attend(call.arguments, options).status().code(),
+              absl::StatusCode::kDeadlineExceeded);
+  }
+  EXPECT_TRUE(client->Attend(call.arguments, {}).ok());
+  EXPECT_EQ(server.Stop().exit_code, 0);
+}
+
+TEST(LifecycleTest, TwoServersNeverShareAnAddress) {
+  ServerProcess server;
+  const ProcessOutput tcp =
+      RunProgram("attnd", {"--listen", server.tcp(), "--metrics_listen", "off"});
+  EXPECT_EQ(tcp.exit_code, 1);
+  EXPECT_THAT(tcp.err, HasSubstr("another process listens on"));
+  const ProcessOutput socket =
+      RunProgram("attnd", {"--listen", server.unix_socket(), "--metrics_listen", "off"});
+  EXPECT_EQ(socket.exit_code, 1);
+  EXPECT_THAT(socket.err, HasSubstr("another server holds this socket"));
+  const ProcessOutput metrics =
+      RunProgram("attnd", {"--listen", "127.0.0.1:0", "--metrics_listen", server.metrics()});
+  EXPECT_EQ(metrics.exit_code, 1);
+  EXPECT_THAT(metrics.err, HasSubstr(server.metrics()));
+  EXPECT_EQ(server.Attn({"health"}).exit_code, 0) << "the first server was disturbed";
+}
+
+TEST(LifecycleTest, SocketOfAKilledServerIsTakenOver) {
+  const std::string folder = ::testing::TempDir() + "attnd-takeover";
+  std::filesystem::create_directories(folder);
+  const std::string address = "unix:" + folder + "/a.sock";
+  const std::vector<std::string> arguments = {"--listen", address, "--metrics_listen", "off"};
+  Process first("attnd", arguments);
+  ASSERT_THAT(first.ReadLine(), HasSubstr("ready"));
+  first.Signal(SIGKILL);
+  first.Wait();
+  Process second("attnd", arguments);
+  EXPECT_THAT(second.ReadLine(), HasSubstr("ready"));
+  EXPECT_EQ(RunProgram("attn", {"--server", address, "health"}).exit_code, 0);
+}
+
+struct BadStart {
+  std::string name;
+  std::vector<std::string> arguments;
+  int exit_code;
+  std::string text;
+};
+
+void PrintTo(const BadStart& bad, std::ostream* out) { *out << bad.name; }
+
+class BadStartTest : public ::testing::TestWithParam<BadStart> {};
+
+TEST_P(BadStartTest, SaysWhatAndExits) {
+  const ProcessOutput run = RunProgram("attnd", GetParam().arguments);
+  EXPECT_EQ(run.exit_code, GetParam().exit_code) << run.out;
+  EXPECT_THAT(run.err, HasSubstr(GetParam().text));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadStartTest,
+    ::testing::Values(
+        BadStart{"unknown_flag", {"--lisen", "localhost:0"}, 2, "--lisen"},
+        BadStart{"no_address", {"--listen", "nonsense"}, 2, "nonsense"},
+        BadStart{"port_too_large", {"--listen", "localhost:70000"}, 2, "70000"},
+        BadStart{"host_elsewhere", {"--listen", "192.0.2.1:0"}, 1, "192.0.2.1"},
+        BadStart{"socket_folder_missing",
+                 {"--listen", "unix:/no/such/folder/a.sock"},
+                 1,
+                 "/no/such/folder"},
+        BadStart{"config_missing", {"--config", "/no/such/file.yaml"}, 2, "/no/such/file.yaml"},
+        BadStart{"presets_missing", {"--presets", "/no/such/file.yaml"}, 1, "/no/such/file.yaml"},
+        BadStart{"forced_unknown", {"--force_backend", "flsh"}, 1, "did you mean 'flash'"},
+        BadStart{"workers_negative", {"--workers", "-1"}, 2, "workers"}),
+    [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace attn
