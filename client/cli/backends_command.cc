@@ -27,6 +27,7 @@ std::string State(const Backend& backend) {
 
 std::string HeadDims(const Backend& backend) {
   if (backend.head_dims_size() > 0) return absl::StrJoin(backend.head_dims(), ",");
+  if (backend.max_head_dim() == 0) return "";  // Not in this build: nothing is known.
   return absl::StrCat(backend.min_head_dim(), "-", backend.max_head_dim());
 }
 

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/cli/case_checks.h"
 #include "client/cli/case_request.h"
 #include "kernels/core/status_macros.h"
@@ -160,7 +161,9 @@ CaseReport RunCaseFile(const std::string& path, const CaseRunOptions& options,
   report.name = path;
   report.path = path;
   report.verdict = Verdict::kFail;
-  report.reason = std::string(golden_case.status().message());
+  // The message begins with the path, as the line does.
+  report.reason =
+      std::string(absl::StripPrefix(golden_case.status().message(), absl::StrCat(path, ": ")));
   return report;
 }
 

@@ -14,11 +14,13 @@ namespace {
 
 constexpr char kFooter[] =
     "`attn COMMAND --help` shows a command with examples. The options above stand before or after\n"
-    "the command. Environment: ATTN_SERVER, ATTN_ADMIN_SERVER, and ATTN_SCOPE, a scope that "
-    "steers\n"
-    "this program's calls.\n\n"
+    "the command. In the environment, ATTN_SCOPE names a scope that steers this program's "
+    "calls.\n\n"
     "Exit codes: 0 done; 1 the call or check failed; 2 wrong arguments or an unreadable file;\n"
     "3 no server answered.";
+
+constexpr char kCommonOptions[] =
+    "\n\n--server, --admin_server, --json and --timeout: see `attn --help`.";
 
 void AddCommonOptions(CLI::App& app, Context& context) {
   const auto check = [](const std::string& text) {
@@ -75,6 +77,9 @@ int RunCli(int argc, const char* const* argv) {
   AddScopeCommand(app, context);
   AddQuarantineCommand(app, context);
   AddHealthCommand(app, context);
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
+    command->footer(command->get_footer() + kCommonOptions);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -105,7 +105,8 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
     job->call.problem = call_.problem;
     job->call.options = selection_.options;
     job->deadline = DeadlineOf(*context_);
-    job->caller_id = call_.caller_id;
+    // Anonymous callers take turns by connection.
+    job->caller_id = call_.caller_id.empty() ? context_->peer() : call_.caller_id;
     job->reserved_bytes = selection_.backend->WorkspaceBytes(call_.problem);
     ATTN_RETURN_IF_ERROR(PlaceInputs(job));
     ATTN_RETURN_IF_ERROR(PlaceOutputs(job));

@@ -59,8 +59,8 @@ TEST_P(GoldenAreaTest, EveryCasePasses) {
 INSTANTIATE_TEST_SUITE_P(All, GoldenAreaTest,
                          ::testing::Values(Area{"dense", "eager"}, Area{"dense", "flash"},
                                            Area{"real", "eager"}, Area{"real", "flash"}),
-                         [](const auto& info) {
-                           return info.param.folder + "_" + info.param.backend;
+                         [](const auto& test) {
+                           return test.param.folder + "_" + test.param.backend;
                          });
 
 // Cases that this version cannot serve are named as such; none that it serves may fail.
@@ -76,7 +76,7 @@ TEST_P(GoldenNoneFailsTest, OfTheCasesThatItServes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenNoneFailsTest, ::testing::Values("modifiers", "layouts"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test) { return test.param; });
 
 TEST_F(GoldenTest, MethodsOfLaterVersionsAreUnsupportedWithTheReason) {
   const ProcessOutput run = server_->Attn({"verify", GoldenFolder() + "/nabla"});

@@ -157,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadStart{"presets_missing", {"--presets", "/no/such/file.yaml"}, 1, "/no/such/file.yaml"},
         BadStart{"forced_unknown", {"--force_backend", "flsh"}, 1, "did you mean 'flash'"},
         BadStart{"workers_negative", {"--workers", "-1"}, 2, "workers"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace attn

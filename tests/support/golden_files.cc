@@ -1,0 +1,25 @@
+#include "tests/support/golden_files.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+namespace attn {
+
+std::vector<std::string> GoldenFiles(const std::string& source_dir) {
+  const char* named = std::getenv("ATTN_GOLDEN_DIR");
+  const std::string folder = named != nullptr ? named : source_dir + "/tests/golden";
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string GoldenName(const std::string& path) {
+  const std::filesystem::path file(path);
+  return (file.parent_path().filename() / file.stem()).string();
+}
+
+}  // namespace attn
