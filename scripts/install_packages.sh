@@ -15,7 +15,7 @@ for package in "$@"; do
   if [[ $status != installed ]]; then missing+=("$package"); fi
 done
 if [[ ${#missing[@]} -eq 0 ]]; then
-  echo "deps: all $# Debian packages are installed"
+  echo "deps: nothing is missing of $# Debian packages"
   exit 0
 fi
 

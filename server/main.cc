@@ -11,7 +11,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "kernels/builtin_backends.h"
 #include "kernels/core/buffer_pool.h"
@@ -20,6 +22,7 @@
 #include "server/config/preset_file.h"
 #include "server/executor/executor.h"
 #include "server/policy/policy_state.h"
+#include "server/policy/selection.h"
 #include "server/services/server.h"
 #include "server/telemetry/metrics_endpoint.h"
 #include "server/telemetry/prometheus_observer.h"
@@ -51,20 +54,28 @@ void RestoreDefaultStop() {
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
-absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(const ServerOptions& options) {
+// A choice for the whole process that could never serve stops the start.
+absl::Status CheckChoice(absl::string_view source, const std::string& backend,
+                         const Registry& registry) {
+  if (backend.empty()) return absl::OkStatus();
+  const absl::Status status = CheckInBuild(backend, registry);
+  return absl::Status(status.code(), absl::StrCat(source, ": ", status.message()));
+}
+
+absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(const ServerOptions& options,
+                                                          const Registry& registry) {
   auto presets = std::make_shared<PresetTable>();
   if (!options.presets.empty()) {
     ATTN_ASSIGN_OR_RETURN(*presets, LoadPresetFile(options.presets));
   }
-  const char* environment = std::getenv("ATTN_BACKEND");
-  ATTN_ASSIGN_OR_RETURN(
-      std::unique_ptr<PolicyState> policy,
-      PolicyState::Create(environment == nullptr ? "" : environment, std::move(presets)));
+  const char* variable = std::getenv("ATTN_BACKEND");
+  const std::string environment = variable == nullptr ? "" : variable;
+  ATTN_RETURN_IF_ERROR(CheckChoice("ATTN_BACKEND", environment, registry));
+  ATTN_RETURN_IF_ERROR(CheckChoice("force_backend", options.force_backend, registry));
+  ATTN_ASSIGN_OR_RETURN(std::unique_ptr<PolicyState> policy,
+                        PolicyState::Create(environment, std::move(presets)));
   if (!options.force_backend.empty()) {
-    if (const auto forced = policy->SetForced(options.force_backend); !forced.ok()) {
-      return absl::Status(forced.status().code(),
-                          absl::StrCat("force_backend: ", forced.status().message()));
-    }
+    ATTN_RETURN_IF_ERROR(policy->SetForced(options.force_backend).status());
   }
   return policy;
 }
@@ -78,7 +89,7 @@ std::string MetricsAddress(const ServerOptions& options, const MetricsEndpoint* 
 
 absl::Status Serve(const ServerOptions& options) {
   ATTN_ASSIGN_OR_RETURN(const Registry registry, CreateBuiltinRegistry());
-  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<PolicyState> policy, CreatePolicy(options));
+  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<PolicyState> policy, CreatePolicy(options, registry));
   PrometheusObserver observer(BuildInfo{std::string(kVersion), __VERSION__, ATTN_CUDA_TOOLKIT});
   std::unique_ptr<MetricsEndpoint> metrics;
   if (options.metrics_listen != "off") {
@@ -114,6 +125,8 @@ absl::Status Serve(const ServerOptions& options) {
 int Main(int argc, char** argv) {
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // Before any thread: all inherit it.
+  // Debian builds Abseil with lock-order checks on; they cost a fifth of a small call and more.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const CommandLine command_line = ParseCommandLine(argc, argv);
   if (command_line.exit_code) return *command_line.exit_code;
   if (const absl::Status status = Serve(command_line.options); !status.ok()) {

@@ -165,7 +165,7 @@ std::string HeaderText(const std::map<std::string, std::string, std::less<>>& me
   for (const auto& [name, tensor] : ordered) {
     const auto* dtype_name =
         std::find_if(std::begin(kDTypeNames), std::end(kDTypeNames),
-                     [&](const DTypeName& entry) { return entry.dtype == tensor.dtype; });
+                     [dtype = tensor.dtype](const DTypeName& e) { return e.dtype == dtype; });
     const auto bytes = static_cast<int64_t>(tensor.data.size());
     header[name] = {{"dtype", dtype_name->name},
                     {"shape", tensor.shape},

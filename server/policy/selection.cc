@@ -63,6 +63,8 @@ class Selector {
   absl::StatusOr<Selection> ServeAutomatically(const Backend& backend,
                                                const RuleChoice& choice) const;
 
+  // Notes the backend that the call names if `choice`, a rule above the call's own, displaces it.
+  void NoteDisplaced(const RuleChoice& choice);
   absl::StatusOr<Selection> DecideAutomatically(const RuleChoice& choice);
   absl::Status NothingLeft() const;
   // Moves the refusals into `selection`, saying which options were left out.
@@ -74,6 +76,7 @@ class Selector {
   const AttentionProblem& problem_;
   const CallRules rules_;
   std::vector<Refused> refused_;
+  std::optional<Refused> displaced_;  // Its options are not the chosen backend's business.
 };
 
 std::string Selector::Exclusion(const Backend& backend) const {
@@ -87,9 +90,11 @@ std::string Selector::Exclusion(const Backend& backend) const {
 
 const Refused* Selector::LeftBehind(const Backend& chosen, absl::string_view option) const {
   if (Declares(chosen, option)) return nullptr;
-  const auto found = std::find_if(refused_.begin(), refused_.end(), [&](const Refused& refused) {
+  const auto meant_for = [&](const Refused& refused) {
     return refused.by_name && (refused.backend == nullptr || Declares(*refused.backend, option));
-  });
+  };
+  if (displaced_ && meant_for(*displaced_)) return &*displaced_;
+  const auto found = std::find_if(refused_.begin(), refused_.end(), meant_for);
   return found == refused_.end() ? nullptr : &*found;
 }
 
@@ -151,8 +156,22 @@ absl::StatusOr<Selection> Selector::ServeAutomatically(const Backend& backend,
   return Serve(backend, choice, allowed != rules_.allowed.end() ? allowed->second : OptionMap());
 }
 
+void Selector::NoteDisplaced(const RuleChoice& choice) {
+  displaced_.reset();
+  if (choice.rule >= Rule::kCall) return;
+  for (const RuleChoice& other : rules_.choices) {
+    const std::string& name = other.name.canonical;
+    if (other.rule != Rule::kCall || other.automatic() || name == choice.name.canonical) continue;
+    displaced_ = {{name, Rule::kCall, absl::StrCat("displaced by rule '", Name(choice.rule), "'")},
+                  std::nullopt,
+                  true,
+                  registry_.Find(name)};
+  }
+}
+
 absl::StatusOr<Selection> Selector::Decide() {
   for (const RuleChoice& choice : rules_.choices) {
+    NoteDisplaced(choice);
     if (choice.automatic()) return DecideAutomatically(choice);
     const std::string& name = choice.name.canonical;
     const Backend* backend = registry_.Find(name);
@@ -175,6 +194,7 @@ absl::StatusOr<Selection> Selector::Decide() {
     }
     refused_.push_back({std::move(refusal), status.code(), true, backend});
   }
+  displaced_.reset();
   return DecideAutomatically(RuleChoice());
 }
 
@@ -219,13 +239,15 @@ Selection Selector::Finish(Selection selection) const {
       left_out[refused].push_back(key);
     }
   }
-  for (const Refused& refused : refused_) {
+  const auto tell = [&](const Refused& refused) {
     selection.refused.push_back(refused.refusal);
     if (const auto options = left_out.find(&refused); options != left_out.end()) {
       absl::StrAppend(&selection.refused.back().reason,
                       "; options left out: ", absl::StrJoin(options->second, ", "));
     }
-  }
+  };
+  for (const Refused& refused : refused_) tell(refused);
+  if (displaced_ && left_out.contains(&*displaced_)) tell(*displaced_);
   return selection;
 }
 
@@ -272,6 +294,14 @@ absl::string_view Name(Rule rule) {
       return "automatic";
   }
   return "unknown";
+}
+
+absl::Status CheckInBuild(absl::string_view backend, const Registry& registry) {
+  ATTN_ASSIGN_OR_RETURN(const ResolvedName name, ResolveBackendName(backend));
+  if (name.canonical == kAutoBackend || registry.Find(name.canonical) != nullptr) {
+    return absl::OkStatus();
+  }
+  return absl::UnimplementedError(absl::StrCat("'", name.canonical, "' is not in this build"));
 }
 
 absl::StatusOr<Selection> Select(const PolicySnapshot& policy, const Registry& registry,

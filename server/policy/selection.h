@@ -32,6 +32,10 @@ enum class Rule : uint8_t {
 // `scope`, `forced`, `call`, `environment`, `preset`, `automatic`.
 absl::string_view Name(Rule rule);
 
+// OK if a process-wide choice of `backend` could ever serve: `auto`, or a name whose backend the
+// registry has. UNIMPLEMENTED for one that is not in this build, else ResolveBackendName's error.
+absl::Status CheckInBuild(absl::string_view backend, const Registry& registry);
+
 // What a call says about its own selection.
 struct SelectionRequest {
   std::string backend;  // Empty = not named.
@@ -73,9 +77,10 @@ struct Selection {
 // NOT_FOUND for an unknown or ended scope, model or preset and INVALID_ARGUMENT for unknown names,
 // whichever rule would have decided.
 //
-// After a fallback, options of the call that the chosen backend does not declare are left out if a
-// refused backend declares them, or may (it is not in this build); the refusal's reason names
-// them. In every other case an undeclared option is an error.
+// Options of the call that the chosen backend does not declare are left out if they were meant for
+// another one: a backend that was refused before a fallback, or the backend that the call names
+// where a scope or the forced override displaced it, which declares them, or may (it is not in this
+// build). `refused` names them. In every other case an undeclared option is an error.
 absl::StatusOr<Selection> Select(const PolicySnapshot& policy, const Registry& registry,
                                  const SelectionRequest& request, const AttentionProblem& problem);
 

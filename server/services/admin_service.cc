@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "kernels/core/status_macros.h"
+#include "server/policy/selection.h"
 #include "server/services/reply.h"
 
 namespace attn {
@@ -70,7 +71,11 @@ grpc::ServerUnaryReactor* AdminServiceImpl::SetForcedOverride(
     grpc::CallbackServerContext* context, const v1::SetForcedOverrideRequest* request,
     v1::SetForcedOverrideResponse* response) {
   return Answer(
-      context, *request, [&] { return services_.policy->SetForced(request->backend()); },
+      context, *request,
+      [&]() -> absl::StatusOr<std::string> {
+        ATTN_RETURN_IF_ERROR(CheckInBuild(request->backend(), *services_.registry));
+        return services_.policy->SetForced(request->backend());
+      },
       [&](std::string previous) { response->set_previous_backend(std::move(previous)); });
 }
 

@@ -307,6 +307,9 @@ absl::StatusOr<ParsedCall> ParseCall(const v1::AttendRequest& fields,
   ATTN_RETURN_IF_ERROR(CheckTensorNames(call.inputs, call.selection.options));
 
   ATTN_ASSIGN_OR_RETURN(const MaskSpec mask, FromProto(fields.mask()));
+  if (mask.cu_seqlens_q.empty() != mask.cu_seqlens_k.empty()) {
+    return Invalid("mask.cu_seqlens_q and mask.cu_seqlens_k: one is given without the other");
+  }
   Named named;
   const v1::Tensor* q_header = nullptr;
   for (size_t i = 0; i < call.inputs.size(); ++i) {

@@ -155,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
                  "/no/such/folder"},
         BadStart{"config_missing", {"--config", "/no/such/file.yaml"}, 2, "/no/such/file.yaml"},
         BadStart{"presets_missing", {"--presets", "/no/such/file.yaml"}, 1, "/no/such/file.yaml"},
-        BadStart{"forced_unknown", {"--force_backend", "flsh"}, 1, "did you mean 'flash'"},
+        BadStart{"forced_unknown", {"--force_backend", "flsh"}, 2, "did you mean 'flash'"},
         BadStart{"workers_negative", {"--workers", "-1"}, 2, "workers"}),
     [](const auto& test) { return test.param.name; });
 

@@ -125,8 +125,8 @@ double PlanEngine::ListedElements() const {
     }
   }
   const AttentionProblem& problem = call_.problem;
-  return elements * static_cast<double>(problem.batch / listed->batch) *
-         static_cast<double>(problem.heads / listed->heads);
+  const int64_t uses_of_a_row = problem.batch * problem.heads / (listed->batch * listed->heads);
+  return elements * static_cast<double>(uses_of_a_row);
 }
 
 Phase PlanEngine::phase(int index) const {

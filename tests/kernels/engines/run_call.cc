@@ -22,6 +22,7 @@ absl::Status RunPhase(Execution& execution, int phase, int threads, uint64_t see
   std::atomic<size_t> next = 0;
   std::vector<absl::Status> statuses(static_cast<size_t>(threads));
   std::vector<std::thread> workers;
+  workers.reserve(statuses.size());
   for (absl::Status& status : statuses) {
     workers.emplace_back([&] {
       Scratch scratch;

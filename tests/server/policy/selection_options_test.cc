@@ -84,12 +84,27 @@ TEST(SelectionOptions, PresetAliasAndCallOptionsMergeInThisOrder) {
   }
 }
 
-TEST(SelectionOptions, OptionsOfTheCallAreNeverIgnoredWithoutAFallback) {
+TEST(SelectionOptions, OfADisplacedBackendAreLeftOutAndNamed) {
   const Registry registry = StandardRegistry();
   PolicySnapshot policy;
   policy.forced = Named("flash");
   const auto selection =
       Select(policy, registry, {.backend = "sage", .options = {{"pv", {std::string("fp8")}}}},
+             MakeProblem());
+  ASSERT_EQ(Outcome(selection), "forced:flash");
+  EXPECT_TRUE(selection->options.empty());
+  ASSERT_EQ(selection->refused.size(), 1U);
+  EXPECT_EQ(selection->refused[0].backend, "sage");
+  EXPECT_EQ(selection->refused[0].rule, Rule::kCall);
+  EXPECT_EQ(selection->refused[0].reason, "displaced by rule 'forced'; options left out: pv");
+}
+
+TEST(SelectionOptions, MeantForNobodyAreAnErrorWhicheverRuleDecides) {
+  const Registry registry = StandardRegistry();
+  PolicySnapshot policy;
+  policy.forced = Named("flash");
+  const auto selection =
+      Select(policy, registry, {.backend = "psa", .options = {{"pv", {std::string("fp8")}}}},
              MakeProblem());
   EXPECT_EQ(selection.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(Message(selection), HasSubstr("flash: unknown option 'pv'"));
