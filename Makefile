@@ -9,6 +9,8 @@ PACKAGES := g++ cmake ninja-build ccache pkg-config \
 # For tests alone: promtool. Its package also sets up a Prometheus server, which nothing here uses;
 # `make test TEST_PACKAGES=` does without.
 TEST_PACKAGES := prometheus
+# For the benchmarks' peers, which come from PyPI.
+BENCH_PACKAGES := python3-venv
 # For format, lint and fuzzing.
 DEV_PACKAGES := clang clang-format clang-tidy libclang-rt-dev
 
@@ -36,6 +38,7 @@ test: deps build  ## Build and test everything
 	ctest --test-dir build/release --output-on-failure -j2
 
 bench: deps build  ## Measure; reports, never fails on a figure
+	@scripts/install_packages.sh $(BENCH_PACKAGES)
 	scripts/bench.sh
 
 format: deps-dev  ## Format every C++ file
