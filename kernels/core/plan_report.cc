@@ -37,10 +37,10 @@ absl::StatusOr<ImplicitPlan> ReportedDensePlan(const AttentionProblem& problem,
   ATTN_RETURN_IF_ERROR(CheckBlock("plan_block_k", plan.block_k));
   const double entries = EntryCount(problem, plan.block_q, plan.block_k);
   if (entries > static_cast<double>(kMaxReportedPlanEntries)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "outputs.plan at blocks of ", plan.block_q, " x ", plan.block_k, " has ", entries,
-        " entries, allowed: ", kMaxReportedPlanEntries,
-        "; ask for larger blocks with outputs.plan_block_q and outputs.plan_block_k"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("outputs.plan at blocks of ", plan.block_q, " x ", plan.block_k, " has ",
+                     entries, " entries, allowed: ", kMaxReportedPlanEntries,
+                     "; ask for larger blocks with outputs.plan_block_q and outputs.plan_block_k"));
   }
   return plan;
 }

@@ -142,6 +142,7 @@ absl::Status PackedBlocks::Allocate() {
   const AttentionProblem& problem = call_->problem;
   int64_t floats = 0;
   int64_t panels = 0;
+  slots_.reserve(static_cast<size_t>(std::count(slot_of_.begin(), slot_of_.end(), kListed)));
   for (size_t index = 0; index < slot_of_.size(); ++index) {
     if (slot_of_[index] == kNotListed) continue;
     const auto i = static_cast<int64_t>(index);

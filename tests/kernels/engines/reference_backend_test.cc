@@ -1,0 +1,86 @@
+#include "kernels/engines/reference/reference_backend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+
+#include "kernels/core/inline_executor.h"
+#include "kernels/core/limits.h"
+#include "tests/support/oracle.h"
+#include "tests/support/random_tensors.h"
+
+namespace attn {
+namespace {
+
+// The mean of two values lies just above a tie of the 16-bit type and, in fp32, on it: rounding
+// twice would give the even neighbour below.
+TEST(ReferenceBackend, RoundsItsOutputOnce) {
+  struct Row {
+    DType dtype;
+    double half_ulp;
+  };
+  for (const Row& row : {Row{DType::kBFloat16, 0x1p-8}, Row{DType::kFloat16, 0x1p-11}}) {
+    for (const double sign : {1.0, -1.0}) {
+      OwnedCall call({.heads = 1,
+                      .kv_heads = 1,
+                      .query_len = 1,
+                      .key_len = 2,
+                      .head_dim = 1,
+                      .out_dtype = row.dtype});
+      call.q.Set(0, 0, 0, 0, 0);
+      call.v.Set(0, 0, 0, 0, sign * (1 + row.half_ulp));
+      call.v.Set(0, 0, 1, 0, sign * (1 + row.half_ulp + 0x1p-23));
+      ASSERT_TRUE(RunInline(*CreateReferenceBackend(), call.call).ok());
+      EXPECT_EQ(call.out.At(0, 0, 0, 0), sign * (1 + 2 * row.half_ulp)) << Name(row.dtype);
+    }
+  }
+}
+
+TEST(ReferenceBackend, WeightsOfARowSumToOneOrToNothing) {
+  OwnedCall call({.query_len = 60, .key_len = 40, .mask = {.causal = true}, .weights = true});
+  ASSERT_TRUE(RunInline(*CreateReferenceBackend(), call.call).ok());
+  for (int64_t i = 0; i < 60; ++i) {
+    double sum = 0;
+    for (int64_t j = 0; j < 40; ++j) {
+      const double weight = call.weights.At(0, 1, i, j);
+      EXPECT_EQ(weight > 0, j <= i - 20) << i << " " << j;
+      sum += weight;
+    }
+    EXPECT_NEAR(sum, i < 20 ? 0 : 1, 1e-6) << i;
+  }
+}
+
+TEST(ReferenceBackend, ReportsThePlanOfTheMask) {
+  OwnedCall call({.query_len = 200, .key_len = 300, .mask = {.causal = true}});
+  call.call.problem.wanted.plan = true;
+  call.call.problem.wanted.plan_block_k = 32;
+  const absl::StatusOr<RunResult> result = RunInline(*CreateReferenceBackend(), call.call);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_TRUE(result->plan.has_value());
+  EXPECT_EQ(result->plan->query_blocks(), 4);
+  EXPECT_EQ(result->plan->key_blocks(), 10);
+  EXPECT_EQ(PlanOracle(call.call, *result->plan).elements, result->stats.computed_elements);
+}
+
+TEST(ReferenceBackend, RefusesAPlanBeyondTheBound) {
+  OwnedCall call(
+      {.heads = 1, .kv_heads = 1, .query_len = 1 << 20, .key_len = 1 << 20, .head_dim = 1});
+  call.call.problem.wanted.plan = true;
+  const absl::Status status = CreateReferenceBackend()->Prepare(call.call).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              testing::HasSubstr(std::to_string(kMaxReportedPlanEntries)));
+}
+
+TEST(ReferenceBackend, HasNoOptions) {
+  OwnedCall call({.query_len = 4, .key_len = 4});
+  call.call.options = {{"block_q", OptionValue{int64_t{64}}}};
+  EXPECT_EQ(RunInline(*CreateReferenceBackend(), call.call).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace attn
