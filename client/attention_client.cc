@@ -29,10 +29,6 @@ constexpr int kMaxConnections = 1024;
 // Memory kept for the outputs of later calls: two outputs of 256 MiB.
 constexpr int64_t kMaxIdleOutputBytes = int64_t{512} << 20;
 
-// How long a connection may go on writing the payload of a call that has ended. Beyond it the peer
-// has stopped reading, and only closing the connection gives the payload back.
-constexpr absl::Duration kPayloadGrace = absl::Seconds(1);
-
 struct Setting {
   std::string source;  // For messages.
   std::string value;
@@ -48,7 +44,7 @@ Setting ReadSetting(const char* option, const std::string& value, const char* va
 
 absl::Status CheckAddress(const Setting& address) {
   const absl::Status checked = CheckServerAddress(address.value);
-  if (checked.ok()) return checked;
+  if (checked.ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(address.source, ": ", checked.message()));
 }
 
@@ -154,12 +150,7 @@ absl::StatusOr<AttendResult> GrpcAttentionClient::Attend(const AttendArguments& 
         EncodeAttendRequest(fields, arguments.tensors, loan->TakeOwner());
     return CallRaw(channel, context, kAttendMethod, request, &response);
   };
-  const auto wait_for_payload = [&](std::shared_ptr<grpc::Channel> channel) {
-    if (loan->WaitReturned(kPayloadGrace)) return;
-    calls_->Replace(channel);
-    channel.reset();
-    loan->WaitReturned(absl::InfiniteDuration());
-  };
+  const auto wait_for_payload = [&] { loan->WaitReturned(); };
   ATTN_RETURN_IF_ERROR(
       RunUnary(*calls_, {options.timeout, max_retries_}, attempt, wait_for_payload));
 

@@ -2,7 +2,8 @@
 //
 //   auto client = attn::AttentionClient::Create({.server = "localhost:8601"});
 //   attn::AttendArguments call;
-//   call.tensors = {attn::ClientTensor::Of("q", attn::DType::kBFloat16, {1, 8, 128, 64}, q), ...};
+//   call.tensors = {{.name = "q", .dtype = attn::DType::kBFloat16, .shape = {1, 8, 128, 64},
+//                    .data = std::as_bytes(q)}, ...};  // q is a span
 //   absl::StatusOr<attn::AttendResult> result = (*client)->Attend(call, {.timeout = ...});
 //
 // Payloads are sent from the caller's memory by reference and copied once on arrival.
@@ -81,7 +82,8 @@ struct AttendResult {
 };
 
 struct CallOptions {
-  // Zero or negative = none.
+  // Zero or negative = none. A server that stops reading in the middle of a payload is waited for
+  // beyond it: 20 seconds over TCP, and as long as it lives over a Unix socket.
   absl::Duration timeout = absl::Seconds(300);
 };
 

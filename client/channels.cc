@@ -1,6 +1,5 @@
 #include "client/channels.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "grpcpp/create_channel.h"
@@ -22,27 +21,23 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // The default of one second outlasts our own back-off: a retry would not connect at all.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // gRPC ends a call only when its pending write has ended, whatever the deadline: with these a
+  // TCP peer that stops reading loses its connection after 20 seconds (TCP_USER_TIMEOUT). Servers
+  // tolerate pings that come more than five minutes apart.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 330'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
 }  // namespace
 
 Channels::Channels(std::string address, int connections) : address_(std::move(address)) {
-  absl::MutexLock lock(&mutex_);
   for (int i = 0; i < connections; ++i) channels_.push_back(OpenChannel(address_));
 }
 
-std::shared_ptr<grpc::Channel> Channels::Next() {
-  absl::MutexLock lock(&mutex_);
+const std::shared_ptr<grpc::Channel>& Channels::Next() {
   return channels_[next_++ % channels_.size()];
-}
-
-void Channels::Replace(const std::shared_ptr<grpc::Channel>& channel) {
-  absl::MutexLock lock(&mutex_);
-  const auto place = std::find(channels_.begin(), channels_.end(), channel);
-  if (place != channels_.end()) *place = OpenChannel(address_);
 }
 
 }  // namespace attn

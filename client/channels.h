@@ -2,13 +2,12 @@
 #ifndef ATTN_CLIENT_CHANNELS_H_
 #define ATTN_CLIENT_CHANNELS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "grpcpp/channel.h"
 
 namespace attn {
@@ -22,16 +21,12 @@ class Channels {
   const std::string& address() const { return address_; }
 
   // The connections in turn.
-  std::shared_ptr<grpc::Channel> Next();
-
-  // Puts a fresh connection in the place of `channel`; the old one closes with its last user.
-  void Replace(const std::shared_ptr<grpc::Channel>& channel);
+  const std::shared_ptr<grpc::Channel>& Next();
 
  private:
   const std::string address_;
-  absl::Mutex mutex_;
-  std::vector<std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
-  size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::shared_ptr<grpc::Channel>> channels_;
+  std::atomic<size_t> next_ = 0;
 };
 
 }  // namespace attn

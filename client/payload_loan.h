@@ -6,9 +6,9 @@
 #define ATTN_CLIENT_PAYLOAD_LOAN_H_
 
 #include <memory>
+#include <utility>
 
 #include "absl/synchronization/notification.h"
-#include "absl/time/time.h"
 
 namespace attn {
 
@@ -22,9 +22,7 @@ class PayloadLoan {
   // To be handed over once; the loan is returned when its last copy is destroyed.
   std::shared_ptr<const void> TakeOwner() { return std::move(owner_); }
 
-  bool WaitReturned(absl::Duration limit) const {
-    return returned_->WaitForNotificationWithTimeout(limit);
-  }
+  void WaitReturned() const { returned_->WaitForNotification(); }
 
  private:
   std::shared_ptr<absl::Notification> returned_;

@@ -40,7 +40,7 @@ absl::Status WithTimeout(absl::Status status, const UnaryOptions& options, absl:
 
 absl::Status RunOnce(Channels& channels, const UnaryOptions& options, absl::Time deadline,
                      UnaryAttempt attempt, AttemptEnded attempt_ended) {
-  std::shared_ptr<grpc::Channel> channel = channels.Next();
+  const std::shared_ptr<grpc::Channel>& channel = channels.Next();
   absl::Status status;
   {
     grpc::ClientContext context;
@@ -48,8 +48,8 @@ absl::Status RunOnce(Channels& channels, const UnaryOptions& options, absl::Time
     status = FromGrpcStatus(attempt(channel, &context));
     status = WithRetryHint(std::move(status), context);
   }
+  attempt_ended();
   status = WithConnection(std::move(status), *channel, channels.address());
-  attempt_ended(std::move(channel));
   return WithTimeout(std::move(status), options, deadline, channels.address());
 }
 
@@ -90,7 +90,7 @@ absl::Status RunUnary(Channels& channels, const UnaryOptions& options, UnaryAtte
 }
 
 absl::Status RunUnary(Channels& channels, const UnaryOptions& options, UnaryAttempt attempt) {
-  return RunUnary(channels, options, attempt, [](const std::shared_ptr<grpc::Channel>&) {});
+  return RunUnary(channels, options, attempt, [] {});
 }
 
 grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext* context,

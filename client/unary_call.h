@@ -24,7 +24,7 @@ using UnaryAttempt = absl::FunctionRef<grpc::Status(const std::shared_ptr<grpc::
                                                     grpc::ClientContext* context)>;
 
 // After an attempt, when its context is gone.
-using AttemptEnded = absl::FunctionRef<void(std::shared_ptr<grpc::Channel> channel)>;
+using AttemptEnded = absl::FunctionRef<void()>;
 
 absl::Status RunUnary(Channels& channels, const UnaryOptions& options, UnaryAttempt attempt,
                       AttemptEnded attempt_ended);

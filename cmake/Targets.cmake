@@ -3,6 +3,12 @@
 
 set(ATTN_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them: address,undefined or thread")
 
+# Several sources a compilation: on two cores the headers of gRPC, CLI11 and GoogleTest cost more
+# than our code. Off where each source is looked at by itself (clang-tidy).
+option(ATTN_UNITY_BUILD "Compile several sources at once" ON)
+set(CMAKE_UNITY_BUILD ${ATTN_UNITY_BUILD})
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 6)
+
 add_library(attn_build_flags INTERFACE)
 target_include_directories(attn_build_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
 target_compile_options(attn_build_flags INTERFACE

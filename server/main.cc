@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "grpc/grpc.h"
 #include "kernels/builtin_backends.h"
 #include "kernels/core/buffer_pool.h"
 #include "kernels/core/status_macros.h"
@@ -22,6 +23,7 @@
 #include "server/config/preset_file.h"
 #include "server/executor/executor.h"
 #include "server/policy/policy_state.h"
+#include "server/policy/preset_check.h"
 #include "server/policy/selection.h"
 #include "server/services/server.h"
 #include "server/telemetry/metrics_endpoint.h"
@@ -67,6 +69,7 @@ absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(const ServerOptions& o
   auto presets = std::make_shared<PresetTable>();
   if (!options.presets.empty()) {
     ATTN_ASSIGN_OR_RETURN(*presets, LoadPresetFile(options.presets));
+    ATTN_RETURN_IF_ERROR(CheckPresets(*presets, registry));
   }
   const char* variable = std::getenv("ATTN_BACKEND");
   const std::string environment = variable == nullptr ? "" : variable;
@@ -105,7 +108,9 @@ absl::Status Serve(const ServerOptions& options) {
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Executor> executor,
                         Executor::Create(executor_options, &observer));
 
-  const ServiceContext services{&registry, policy.get(), executor.get(), &buffers, &observer};
+  ReplyLedger replies(options.max_admitted_bytes);
+  const ServiceContext services{&registry, policy.get(), executor.get(),
+                                &buffers,  &replies,     &observer};
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                         Server::Start({options.listen, options.max_message_bytes}, services));
   std::cout << "attnd " << kVersion << " ready: listen=" << absl::StrJoin(server->addresses(), ",")
@@ -127,6 +132,8 @@ int Main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // Before any thread: all inherit it.
   // Debian builds Abseil with lock-order checks on; they cost a fifth of a small call and more.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  // Never undone: the last shutdown of gRPC would wait for its poller, up to 10 s.
+  grpc_init();
   const CommandLine command_line = ParseCommandLine(argc, argv);
   if (command_line.exit_code) return *command_line.exit_code;
   if (const absl::Status status = Serve(command_line.options); !status.ok()) {

@@ -19,15 +19,15 @@ namespace {
 
 using attention::v1::Backend;
 
-std::string State(const Backend& backend) {
+std::string BackendState(const Backend& backend) {
   if (!backend.available()) return absl::StrCat("unavailable: ", backend.unavailable_reason());
   if (backend.quarantined()) return absl::StrCat("quarantined: ", backend.quarantine_reason());
   return "available";
 }
 
 std::string HeadDims(const Backend& backend) {
+  if (!backend.available()) return "";
   if (backend.head_dims_size() > 0) return absl::StrJoin(backend.head_dims(), ",");
-  if (backend.max_head_dim() == 0) return "";  // Not in this build: nothing is known.
   return absl::StrCat(backend.min_head_dim(), "-", backend.max_head_dim());
 }
 
@@ -35,23 +35,24 @@ std::string DTypes(const Json& backend) {
   return absl::StrJoin(backend["dtypes"].get<std::vector<std::string>>(), ",");
 }
 
-void PrintList(const std::vector<Backend>& backends) {
+void PrintBackends(const std::vector<Backend>& backends) {
   Table table({"backend", "exact", "device", "method", "engine", "precision", "head sizes",
                "dtypes", "state"});
   for (const Backend& backend : backends) {
     table.AddRow({backend.name(), backend.exact() ? "yes" : "no", backend.device(),
                   backend.method(), backend.engine(), backend.precision(), HeadDims(backend),
-                  DTypes(ToJson(backend)), State(backend)});
+                  DTypes(ToJson(backend)), BackendState(backend)});
   }
   std::cout << table.Text() << "\n`attn backends NAME` shows one with its options." << std::endl;
 }
 
-void PrintOne(const Backend& backend) {
+void PrintBackend(const Backend& backend) {
   Table table({"backend", backend.name()});
   table.AddRow({"aliases", absl::StrJoin(backend.aliases(), ", ")});
-  table.AddRow({"state", State(backend)});
+  table.AddRow({"state", BackendState(backend)});
   table.AddRow({"exact", backend.exact() ? "yes" : "no"});
-  table.AddRow({"automatic order", absl::StrCat(backend.cost_rank())});
+  table.AddRow(
+      {"automatic order", backend.available() ? absl::StrCat(backend.cost_rank()) : std::string()});
   table.AddRow({"device", backend.device()});
   table.AddRow({"method", backend.method()});
   table.AddRow({"engine", backend.engine()});
@@ -70,7 +71,7 @@ void PrintOne(const Backend& backend) {
 }
 
 // The backends named `name` (or with that alias), or all of them.
-absl::StatusOr<std::vector<Backend>> List(const Context& context, const std::string& name) {
+absl::StatusOr<std::vector<Backend>> FindBackends(const Context& context, const std::string& name) {
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<AttentionClient> client, context.Connect());
   ATTN_ASSIGN_OR_RETURN(const attention::v1::ListBackendsResponse response, client->ListBackends());
   std::vector<Backend> backends;
@@ -90,17 +91,17 @@ absl::StatusOr<std::vector<Backend>> List(const Context& context, const std::str
   return backends;
 }
 
-int Run(const Context& context, const std::string& name) {
-  const absl::StatusOr<std::vector<Backend>> backends = List(context, name);
+int RunBackends(const Context& context, const std::string& name) {
+  const absl::StatusOr<std::vector<Backend>> backends = FindBackends(context, name);
   if (!backends.ok()) return Fail(context, backends.status());
   if (context.json) {
     Json list = Json::array();
     for (const Backend& backend : *backends) list.push_back(ToJson(backend));
     PrintJson({{"backends", std::move(list)}});
   } else if (!name.empty()) {
-    PrintOne(backends->front());
+    PrintBackend(backends->front());
   } else {
-    PrintList(*backends);
+    PrintBackends(*backends);
   }
   return kExitOk;
 }
@@ -117,7 +118,7 @@ void AddBackendsCommand(CLI::App& app, Context& context) {
       "  attn backends --json | jq -r '.backends[] | select(.available) | .name'\n\n"
       "Exit codes: 0 shown; 1 unknown name or refused; 2 wrong arguments; 3 no server answered.");
   command.add_option("NAME", *name, "One backend, by name or alias, with its options");
-  command.callback([name, &context] { context.exit_code = Run(context, *name); });
+  command.callback([name, &context] { context.exit_code = RunBackends(context, *name); });
 }
 
 }  // namespace attn::cli

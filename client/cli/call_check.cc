@@ -12,9 +12,29 @@ namespace {
 
 constexpr char kOracle[] = "eager";
 
-// rel-L2 that exact attention may show: the probabilities and the output are each rounded once to
-// the output's dtype; in fp32 logits of a thousand leave four digits to the exponential.
-double DefaultLimit(DType out_dtype) { return std::max(2 * Epsilon(out_dtype), 1e-3); }
+// rel-L2 that exact attention may show where its inputs or its output have this dtype. In 16 bits
+// the probabilities and the output are each rounded once, by at most half of Epsilon: 9.8e-4 of
+// fp16 and 7.8e-3 of bf16 together, and a little for the sums. In fp32 the sums' own error is some
+// 3e-7; 1e-5 leaves room for logits up to a hundred, of which the exponential keeps five digits.
+double DefaultLimit(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat16:
+      return 2e-3;
+    case DType::kBFloat16:
+      return 1e-2;
+    default:
+      return 1e-5;
+  }
+}
+
+// The coarser of what went in and what came out.
+double DefaultLimit(const AttendArguments& arguments, DType out_dtype) {
+  double limit = DefaultLimit(out_dtype);
+  for (const ClientTensor& tensor : arguments.tensors) {
+    if (tensor.name == "q") limit = std::max(limit, DefaultLimit(tensor.dtype));
+  }
+  return limit;
+}
 
 FileTensor View(const ReceivedTensor& tensor) {
   return {.dtype = tensor.dtype,
@@ -107,7 +127,9 @@ absl::StatusOr<CheckResult> EagerChecker::Check(const AttendArguments& arguments
     return absl::InternalError("--check: the server's answer has no tensor `out`");
   }
   check.limit = limit_;
-  if (!limit_.has_value() && exact && IsFloat(out->dtype)) check.limit = DefaultLimit(out->dtype);
+  if (!limit_.has_value() && exact && IsFloat(out->dtype)) {
+    check.limit = DefaultLimit(arguments, out->dtype);
+  }
   return check;
 }
 

@@ -92,15 +92,19 @@ absl::Status WriteOutputs(const std::string& path, const std::vector<CallReport>
   return WriteSafetensors(path, tensors, {});
 }
 
-int Run(const Context& context, const CallFlags& flags) {
+int RunCallCommand(const Context& context, const CallFlags& flags) {
   const absl::StatusOr<PreparedCalls> prepared = Prepare(flags);
   if (absl::IsUnimplemented(prepared.status())) return Fail(context, prepared.status());
   if (!prepared.ok()) return FailUsage(context, prepared.status());
+  if (!flags.out_file.empty()) {
+    const absl::Status writable = CheckPathWritable(flags.out_file);
+    if (!writable.ok()) return FailUsage(context, writable);
+  }
   const absl::StatusOr<std::vector<CallReport>> reports = RunCalls(context, flags, *prepared);
   if (!reports.ok()) return Fail(context, reports.status());
   if (!flags.out_file.empty()) {
     const absl::Status written = WriteOutputs(flags.out_file, *reports);
-    if (!written.ok()) return Fail(context, written);
+    if (!written.ok()) return FailUsage(context, written);
   }
   if (context.json) {
     PrintJson(CallsJson(*reports));
@@ -125,8 +129,8 @@ void AddCallCommand(CLI::App& app, Context& context) {
       "  attn call qkv.safetensors --causal --check\n"
       "  attn call layers.safetensors --backend flash --repeat 5 --out answers.safetensors\n"
       "  attn call qkv.safetensors --json | jq '.calls[0].backend'\n\n"
-      "Exit codes: 0 done; 1 a call or check failed; 2 wrong arguments or an unreadable file;\n"
-      "3 no server answered.");
+      "Exit codes: 0 done; 1 a call or check failed; 2 wrong arguments, or a file that\n"
+      "cannot be read or written; 3 no server answered.");
   command.add_option("FILE", flags->file, "Tensors in the safetensors format")->required();
   command.add_option("--out", flags->out_file, "Writes the outputs there, under the same prefixes")
       ->type_name("FILE");
@@ -146,7 +150,7 @@ void AddCallCommand(CLI::App& app, Context& context) {
   command.add_option("--dtype", flags->dtype, "Widens q, k and v before sending: fp32")
       ->type_name("DTYPE");
   AddRequestFlags(command, flags->request);
-  command.callback([flags, &context] { context.exit_code = Run(context, *flags); });
+  command.callback([flags, &context] { context.exit_code = RunCallCommand(context, *flags); });
 }
 
 }  // namespace attn::cli

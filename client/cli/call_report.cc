@@ -45,7 +45,7 @@ Json DifferencesJson(const std::vector<OutputDifference>& differences) {
 Json CheckJson(const CheckResult& check) {
   const Difference& out = check.outputs.front().difference;
   return {
-      {"backend", "eager"},       {"rel_l2", out.rel_l2},
+      {"against", "eager"},       {"rel_l2", out.rel_l2},
       {"max_abs", out.max_abs},   {"limit", check.limit.has_value() ? Json(*check.limit) : Json()},
       {"passed", check.passed()}, {"outputs", DifferencesJson(check.outputs)}};
 }
@@ -142,6 +142,7 @@ CallMetrics MedianMetrics(const std::vector<CallMetrics>& metrics) {
   CallMetrics medians = metrics.back();
   const auto median = [&](int64_t (CallMetrics::*get)() const) {
     std::vector<int64_t> values;
+    values.reserve(metrics.size());
     for (const CallMetrics& one : metrics) values.push_back((one.*get)());
     return Median(std::move(values));
   };

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/printable.h"
 
 namespace attn::cli {
 namespace {
@@ -19,7 +20,7 @@ const char* Word(Verdict verdict) {
     case Verdict::kUnsupported:
       return "unsupported";
     case Verdict::kSkip:
-      return "skip";
+      return "skipped";
   }
   return "";
 }
@@ -81,24 +82,19 @@ nlohmann::json OptionalNumber(std::optional<double> number) {
 }  // namespace
 
 std::string ReportLine(const CaseReport& report) {
-  switch (report.verdict) {
-    case Verdict::kPass:
-      return absl::StrCat("pass ", report.name, " ", PassedFigures(report.checks), " (",
-                          report.backend, ")");
-    case Verdict::kSkip:
-      return absl::StrCat("skip ", report.name, ": ", report.reason);
-    case Verdict::kUnsupported:
-      return absl::StrCat("unsupported ", report.name, ": ", report.reason);
-    case Verdict::kFail:
-      break;
+  const std::string name = absl::StrCat(Word(report.verdict), " ", report.name);
+  const std::string served_by =
+      report.backend.empty() ? "" : absl::StrCat(" (", report.backend, ")");
+  if (report.verdict == Verdict::kPass) {
+    return Printable(absl::StrCat(name, " ", PassedFigures(report.checks), served_by));
   }
+  if (report.verdict != Verdict::kFail) return Printable(absl::StrCat(name, ": ", report.reason));
   std::vector<std::string> failures;
   if (!report.reason.empty()) failures.push_back(report.reason);
   for (const Check& check : report.checks) {
     if (!check.passed) failures.push_back(Failure(check));
   }
-  return absl::StrCat("FAIL ", report.name, ": ", absl::StrJoin(failures, "; "),
-                      report.backend.empty() ? "" : absl::StrCat(" (", report.backend, ")"));
+  return Printable(absl::StrCat(name, ": ", absl::StrJoin(failures, "; "), served_by));
 }
 
 nlohmann::json ReportJson(const CaseReport& report) {

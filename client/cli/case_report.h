@@ -34,8 +34,9 @@ struct CaseReport {
   std::vector<Check> checks;
 };
 
-// `pass`, `FAIL`, `unsupported`, `skip`, the name, and the figures or the reason. The worst figures
-// of each mode and output; all that failed, with their limits.
+// `pass`, `fail`, `unsupported` or `skipped`, the name, and the figures or the reason, control
+// characters escaped. The worst figures of each mode and output; all that failed, with their
+// limits.
 std::string ReportLine(const CaseReport& report);
 
 nlohmann::json ReportJson(const CaseReport& report);

@@ -40,6 +40,7 @@ std::vector<std::string> Environment(const std::map<std::string, std::string>& v
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -63,10 +64,16 @@ absl::StatusOr<pid_t> Spawn(std::vector<std::string> command,
   return error == ENOENT ? absl::NotFoundError(message) : absl::FailedPreconditionError(message);
 }
 
-// The exit code of a child that has ended; nullopt while it runs.
-std::optional<int> Reap(pid_t child) {
+// The exit code of a child that has ended; nullopt while it runs. INTERNAL if somebody else has
+// taken its end: it will never come.
+absl::StatusOr<std::optional<int>> Reap(pid_t child) {
   int state = 0;
-  if (waitpid(child, &state, WNOHANG) != child) return std::nullopt;
+  const pid_t ended = waitpid(child, &state, WNOHANG);
+  if (ended < 0) {
+    return absl::InternalError(
+        absl::StrCat("the end of process ", child, " was missed: ", std::strerror(errno)));
+  }
+  if (ended == 0) return std::nullopt;
   return WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
 }
 
@@ -80,10 +87,13 @@ void BlockForwardedSignals() {
 absl::StatusOr<int> RunChild(const std::vector<std::string>& command,
                              const std::map<std::string, std::string>& variables,
                              const std::function<void()>& tick) {
+  // Where our parent has us ignore it, the kernel would throw the child's exit code away.
+  std::signal(SIGCHLD, SIG_DFL);
   ATTN_ASSIGN_OR_RETURN(const pid_t child, Spawn(command, Environment(variables)));
   const sigset_t signals = WaitedSignals();
   while (true) {
-    if (const std::optional<int> exit_code = Reap(child)) return *exit_code;
+    ATTN_ASSIGN_OR_RETURN(const std::optional<int> exit_code, Reap(child));
+    if (exit_code.has_value()) return *exit_code;
     tick();
     siginfo_t info;
     const int signal = sigtimedwait(&signals, &info, &kTickInterval);

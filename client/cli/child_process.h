@@ -20,8 +20,8 @@ void BlockForwardedSignals();
 // Runs `command` (looked up in PATH) with `variables` in its environment beside our own, and
 // forwards SIGINT, SIGTERM and SIGHUP that were sent to us alone; those of a terminal reach the
 // child by themselves. `tick` is called a few times a second meanwhile. Returns the child's exit
-// code, or 128 + the signal that ended it. NOT_FOUND if there is no such program. Requires
-// BlockForwardedSignals.
+// code, or 128 + the signal that ended it. NOT_FOUND if there is no such program,
+// INTERNAL if somebody else has taken the child's end. Requires BlockForwardedSignals.
 absl::StatusOr<int> RunChild(const std::vector<std::string>& command,
                              const std::map<std::string, std::string>& variables,
                              const std::function<void()>& tick);

@@ -16,7 +16,7 @@ namespace attn::cli {
 // Exit codes, the same for every subcommand.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;       // The call or check failed.
-inline constexpr int kExitUsage = 2;        // Wrong arguments or an unreadable file.
+inline constexpr int kExitUsage = 2;        // Wrong arguments, or a file that cannot be used.
 inline constexpr int kExitUnreachable = 3;  // No server answered.
 
 // Shared by all subcommands: filled by CLI11 before a command runs.
@@ -30,12 +30,12 @@ struct Context {
   CallOptions call_options() const;
 };
 
-// Prints `attn: CODE: MESSAGE` (and, for an unreachable server, what to do next) to stderr; returns
-// the exit code for that status.
+// For an error of a server, or of the way to it: prints `attn: CODE: MESSAGE` and what to do next
+// to stderr; returns the exit code for that status.
 int Fail(const absl::Status& status);
 // The same, and with --json the error as JSON on stdout too.
 int Fail(const Context& context, const absl::Status& status);
-// For wrong arguments and unreadable files, found out before any server was asked: kExitUsage.
+// For wrong arguments and files that cannot be read or written: no hint, kExitUsage.
 int FailUsage(const Context& context, const absl::Status& status);
 
 // Each registers its subcommand; its callback sets context.exit_code.

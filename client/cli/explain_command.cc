@@ -25,7 +25,7 @@ struct ExplainFlags {
   RequestFlags request;
 };
 
-void AddTensor(const TensorSpec& spec, AttendRequest* call) {
+void AddSpec(const TensorSpec& spec, AttendRequest* call) {
   attention::v1::Tensor& tensor = *call->add_tensors();
   tensor.set_name(spec.name);
   tensor.set_dtype(ToProto(spec.dtype));
@@ -41,7 +41,7 @@ absl::StatusOr<AttendRequest> FromFile(const ExplainFlags& flags) {
   const AttendArguments& arguments = prepared.calls.front().arguments;
   AttendRequest call = arguments.request;
   for (const ClientTensor& tensor : arguments.tensors) {
-    AddTensor({tensor.name, tensor.dtype, tensor.shape, tensor.pattern, tensor.heads}, &call);
+    AddSpec({tensor.name, tensor.dtype, tensor.shape, tensor.pattern, tensor.heads}, &call);
   }
   return call;
 }
@@ -52,7 +52,7 @@ absl::StatusOr<AttendRequest> FromShapes(const ExplainFlags& flags) {
   const bool packed = call.mask().cu_seqlens_q_size() > 0 || call.mask().cu_seqlens_k_size() > 0;
   ATTN_ASSIGN_OR_RETURN(const std::vector<TensorSpec> specs,
                         MakeTensorSpecs(flags.shape, flags.request.layout, packed));
-  for (const TensorSpec& spec : specs) AddTensor(spec, &call);
+  for (const TensorSpec& spec : specs) AddSpec(spec, &call);
   return call;
 }
 
@@ -64,7 +64,7 @@ absl::StatusOr<AttendRequest> MakeCall(const ExplainFlags& flags) {
   return flags.file.empty() ? FromShapes(flags) : FromFile(flags);
 }
 
-void Print(const ExplainResponse& answer) {
+void PrintExplanation(const ExplainResponse& answer) {
   const attention::v1::Selection& selection = answer.selection();
   if (answer.error_code() == 0) {
     Table chosen({"would run", "rule", "asked for as", "device", "preset"});
@@ -80,7 +80,7 @@ void Print(const ExplainResponse& answer) {
   std::cout.flush();
 }
 
-int Run(const Context& context, const ExplainFlags& flags) {
+int RunExplain(const Context& context, const ExplainFlags& flags) {
   absl::StatusOr<AttendRequest> call = MakeCall(flags);
   if (!call.ok()) return FailUsage(context, call.status());
   const absl::StatusOr<std::unique_ptr<AttentionClient>> client = context.Connect();
@@ -97,7 +97,7 @@ int Run(const Context& context, const ExplainFlags& flags) {
     if (!error.ok()) document["error"] = ErrorJson(error);
     PrintJson(document);
   } else {
-    Print(*answer);
+    PrintExplanation(*answer);
   }
   return error.ok() ? kExitOk : Fail(error);
 }
@@ -120,7 +120,7 @@ void AddExplainCommand(CLI::App& app, Context& context) {
   AddShapeFlags(command, flags->shape);
   AddRequestFlags(command, flags->request);
   command.get_option("--dtype")->excludes(file);
-  command.callback([flags, &context] { context.exit_code = Run(context, *flags); });
+  command.callback([flags, &context] { context.exit_code = RunExplain(context, *flags); });
 }
 
 }  // namespace attn::cli

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "client/cli/command.h"
+#include "client/cli/printable.h"
 #include "client/cli/report.h"
 #include "kernels/core/status_macros.h"
 
@@ -15,24 +16,24 @@ struct ForceFlags {
 };
 
 // What was in force before.
-absl::StatusOr<std::string> Force(const Context& context, const ForceFlags& flags) {
+absl::StatusOr<std::string> ChangeForced(const Context& context, const ForceFlags& flags) {
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<AttentionClient> client, context.Connect());
   return flags.clear ? client->ClearForcedOverride() : client->SetForcedOverride(flags.name);
 }
 
-int Run(const Context& context, const ForceFlags& flags) {
+int RunForce(const Context& context, const ForceFlags& flags) {
   if (flags.clear != flags.name.empty()) {
     return FailUsage(context, absl::InvalidArgumentError("name a backend, or give --clear"));
   }
-  const absl::StatusOr<std::string> previous = Force(context, flags);
+  const absl::StatusOr<std::string> previous = ChangeForced(context, flags);
   if (!previous.ok()) return Fail(context, previous.status());
   if (context.json) {
     PrintJson({{"forced_backend", flags.name}, {"previous_backend", *previous}});
   } else if (flags.clear) {
-    std::cout << "no backend is forced now; it was " << *previous << std::endl;
+    std::cout << "no backend is forced now; it was " << Printable(*previous) << std::endl;
   } else {
-    std::cout << "forced: " << flags.name
-              << "; before: " << (previous->empty() ? "none" : *previous) << std::endl;
+    std::cout << "forced: " << Printable(flags.name)
+              << "; before: " << (previous->empty() ? "none" : Printable(*previous)) << std::endl;
   }
   return kExitOk;
 }
@@ -52,7 +53,7 @@ void AddForceCommand(CLI::App& app, Context& context) {
       "Exit codes: 0 done; 1 refused; 2 wrong arguments; 3 no server answered.");
   command.add_option("NAME", flags->name, "Backend by name or alias, or auto");
   command.add_flag("--clear", flags->clear, "Takes the forced override back");
-  command.callback([flags, &context] { context.exit_code = Run(context, *flags); });
+  command.callback([flags, &context] { context.exit_code = RunForce(context, *flags); });
 }
 
 }  // namespace attn::cli

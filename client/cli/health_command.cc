@@ -9,13 +9,13 @@
 namespace attn::cli {
 namespace {
 
-absl::StatusOr<std::string> Check(const Context& context, const std::string& service) {
+absl::StatusOr<std::string> AskHealth(const Context& context, const std::string& service) {
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<AttentionClient> client, context.Connect());
   return client->CheckHealth(service);
 }
 
-int Run(const Context& context, const std::string& service) {
-  const absl::StatusOr<std::string> health = Check(context, service);
+int RunHealth(const Context& context, const std::string& service) {
+  const absl::StatusOr<std::string> health = AskHealth(context, service);
   if (!health.ok()) return Fail(context, health.status());
   if (context.json) {
     PrintJson({{"service", service}, {"health", *health}});
@@ -32,6 +32,7 @@ void AddHealthCommand(CLI::App& app, Context& context) {
   CLI::App& command =
       *app.add_subcommand("health", "Asks the standard gRPC health service how the server is");
   command.footer(
+      "Services: attention.v1.AttentionService, attention.v1.AdminService.\n\n"
       "Examples:\n"
       "  attn health\n"
       "  attn health --service attention.v1.AttentionService --timeout 2s\n\n"
@@ -39,7 +40,7 @@ void AddHealthCommand(CLI::App& app, Context& context) {
       "3 no server answered.");
   command.add_option("--service", *service, "Service to ask about; default: the server as a whole")
       ->type_name("NAME");
-  command.callback([service, &context] { context.exit_code = Run(context, *service); });
+  command.callback([service, &context] { context.exit_code = RunHealth(context, *service); });
 }
 
 }  // namespace attn::cli

@@ -93,7 +93,7 @@ LoopLimit MeasuredLimit(const LoadFlags& flags) {
   return limit;
 }
 
-int Run(const Context& context, const LoadFlags& flags) {
+int RunLoad(const Context& context, const LoadFlags& flags) {
   const absl::StatusOr<LoopLimit> warmup_limit = WarmupLimit(flags.warmup);
   if (!warmup_limit.ok()) return FailUsage(context, warmup_limit.status());
   const absl::StatusOr<Workload> workload = MakeWorkload(flags);
@@ -158,7 +158,7 @@ void AddLoadCommand(CLI::App& app, Context& context) {
       ->type_name("TIME|N");
   group.add_option("--seed", flags->seed, "Of the random tensors; default: 1");
   AddRequestFlags(command, flags->request);
-  command.callback([flags, &context] { context.exit_code = Run(context, *flags); });
+  command.callback([flags, &context] { context.exit_code = RunLoad(context, *flags); });
 }
 
 }  // namespace attn::cli

@@ -18,7 +18,7 @@ using attention::v1::GetPolicyResponse;
 
 std::string OrNone(const std::string& text) { return text.empty() ? "none" : text; }
 
-void Print(const GetPolicyResponse& policy) {
+void PrintPolicy(const GetPolicyResponse& policy) {
   Table table({"what", "now"});
   table.AddRow({"forced backend", OrNone(policy.forced_backend())});
   table.AddRow({"ATTN_BACKEND at start", OrNone(policy.environment_backend())});
@@ -46,18 +46,18 @@ void Print(const GetPolicyResponse& policy) {
   std::cout.flush();
 }
 
-absl::StatusOr<GetPolicyResponse> Get(const Context& context) {
+absl::StatusOr<GetPolicyResponse> AskPolicy(const Context& context) {
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<AttentionClient> client, context.Connect());
   return client->GetPolicy();
 }
 
-int Run(const Context& context) {
-  const absl::StatusOr<GetPolicyResponse> policy = Get(context);
+int RunPolicy(const Context& context) {
+  const absl::StatusOr<GetPolicyResponse> policy = AskPolicy(context);
   if (!policy.ok()) return Fail(context, policy.status());
   if (context.json) {
     PrintJson({{"policy", ToJson(*policy)}});
   } else {
-    Print(*policy);
+    PrintPolicy(*policy);
   }
   return kExitOk;
 }
@@ -73,7 +73,7 @@ void AddPolicyCommand(CLI::App& app, Context& context) {
       "  attn policy\n"
       "  attn policy --json | jq '.policy.scopes'\n\n"
       "Exit codes: 0 shown; 1 refused; 2 wrong arguments; 3 no server answered.");
-  command.callback([&context] { context.exit_code = Run(context); });
+  command.callback([&context] { context.exit_code = RunPolicy(context); });
 }
 
 }  // namespace attn::cli

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "client/cli/command.h"
+#include "client/cli/printable.h"
 #include "client/cli/report.h"
 #include "kernels/core/status_macros.h"
 
@@ -11,33 +12,26 @@ namespace {
 
 struct QuarantineFlags {
   std::string name;
-  std::string reason;
-  std::string release;
+  std::string reason = "by an operator";
+  bool release = false;
 };
 
 // The canonical name of the backend.
-absl::StatusOr<std::string> Change(const Context& context, const QuarantineFlags& flags) {
+absl::StatusOr<std::string> ChangeQuarantine(const Context& context, const QuarantineFlags& flags) {
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<AttentionClient> client, context.Connect());
-  return flags.release.empty() ? client->QuarantineBackend(flags.name, flags.reason)
-                               : client->ReleaseBackend(flags.release);
+  return flags.release ? client->ReleaseBackend(flags.name)
+                       : client->QuarantineBackend(flags.name, flags.reason);
 }
 
-int Run(const Context& context, const QuarantineFlags& flags) {
-  if (flags.name.empty() == flags.release.empty()) {
-    return FailUsage(context, absl::InvalidArgumentError("name a backend, or give --release NAME"));
-  }
-  if (flags.release.empty() && flags.reason.empty()) {
-    return FailUsage(context, absl::InvalidArgumentError(
-                                  "--reason: missing; callers whose choice is refused see it"));
-  }
-  const absl::StatusOr<std::string> backend = Change(context, flags);
+int RunQuarantine(const Context& context, const QuarantineFlags& flags) {
+  const absl::StatusOr<std::string> backend = ChangeQuarantine(context, flags);
   if (!backend.ok()) return Fail(context, backend.status());
-  const bool quarantined = flags.release.empty();
   if (context.json) {
-    PrintJson({{"backend", *backend}, {"quarantined", quarantined}});
+    PrintJson({{"backend", *backend}, {"quarantined", !flags.release}});
   } else {
-    std::cout << *backend << (quarantined ? " is quarantined: " : " is released")
-              << (quarantined ? flags.reason : "") << std::endl;
+    std::cout << Printable(*backend)
+              << (flags.release ? " is released" : " is quarantined: " + Printable(flags.reason))
+              << std::endl;
   }
   return kExitOk;
 }
@@ -53,15 +47,17 @@ void AddQuarantineCommand(CLI::App& app, Context& context) {
       "on the backend finish.\n\n"
       "Examples:\n"
       "  attn quarantine flash --reason 'wrong answers on node 7'\n"
-      "  attn quarantine --release flash\n\n"
+      "  attn quarantine flash --release\n\n"
       "Exit codes: 0 done; 1 refused; 2 wrong arguments; 3 no server answered.");
-  CLI::Option* name = command.add_option("NAME", flags->name, "Backend by name or alias");
-  command.add_option("--reason", flags->reason, "Shown to callers whose choice it refuses")
-      ->needs(name)
-      ->type_name("TEXT");
-  command.add_option("--release", flags->release, "Lets the backend be chosen again")
-      ->type_name("NAME");
-  command.callback([flags, &context] { context.exit_code = Run(context, *flags); });
+  command.add_option("NAME", flags->name, "Backend by name or alias")->required();
+  CLI::Option* reason =
+      command
+          .add_option("--reason", flags->reason,
+                      "Shown to callers whose choice it refuses; default: by an operator")
+          ->type_name("TEXT");
+  command.add_flag("--release", flags->release, "Lets the backend be chosen again")
+      ->excludes(reason);
+  command.callback([flags, &context] { context.exit_code = RunQuarantine(context, *flags); });
 }
 
 }  // namespace attn::cli

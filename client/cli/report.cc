@@ -3,12 +3,13 @@
 #include <iostream>
 #include <string>
 
-#include "client/cli/command.h"
+#include "client/attention_client.h"
+#include "client/cli/printable.h"
 
 namespace attn::cli {
 namespace {
 
-// What to do about an error; empty where its message says it all.
+// What to do about a server's error; empty where its message says it all.
 std::string Hint(const absl::Status& status) {
   if (IsUnreachable(status)) {
     return "start a server with `attnd`, or name one with --server or ATTN_SERVER";
@@ -31,38 +32,13 @@ Json ErrorJson(const absl::Status& status) {
 }
 
 void PrintError(const absl::Status& status) {
-  std::cerr << "attn: " << absl::StatusCodeToString(status.code()) << ": " << status.message()
-            << std::endl;
+  std::cerr << "attn: " << absl::StatusCodeToString(status.code()) << ": "
+            << Printable(status.message()) << std::endl;
+}
+
+void PrintHint(const absl::Status& status) {
   const std::string hint = Hint(status);
   if (!hint.empty()) std::cerr << "attn: hint: " << hint << std::endl;
-}
-
-absl::StatusOr<std::unique_ptr<AttentionClient>> Context::Connect() const {
-  ClientOptions options = client;
-  if (timeout.has_value()) options.control_timeout = *timeout;
-  return AttentionClient::Create(options);
-}
-
-CallOptions Context::call_options() const {
-  CallOptions options;
-  if (timeout.has_value()) options.timeout = *timeout;
-  return options;
-}
-
-int Fail(const absl::Status& status) {
-  PrintError(status);
-  return IsUnreachable(status) ? kExitUnreachable : kExitFailed;
-}
-
-int Fail(const Context& context, const absl::Status& status) {
-  if (context.json) PrintJson({{"error", ErrorJson(status)}});
-  return Fail(status);
-}
-
-int FailUsage(const Context& context, const absl::Status& status) {
-  if (context.json) PrintJson({{"error", ErrorJson(status)}});
-  PrintError(status);
-  return kExitUsage;
 }
 
 }  // namespace attn::cli

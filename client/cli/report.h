@@ -16,8 +16,12 @@ void PrintJson(const Json& document);
 // {"code": "NOT_FOUND", "message": "..."}
 Json ErrorJson(const absl::Status& status);
 
-// `attn: CODE: message` and, where something can be done about it, `attn: hint: ...` on stderr.
+// `attn: CODE: message` on stderr.
 void PrintError(const absl::Status& status);
+
+// `attn: hint: ...` on stderr where something can be done about an error of a server, or of the
+// way to it.
+void PrintHint(const absl::Status& status);
 
 }  // namespace attn::cli
 

@@ -9,7 +9,7 @@ namespace attn::cli {
 namespace {
 
 template <typename Repeated>
-Json List(const Repeated& values) {
+Json ListJson(const Repeated& values) {
   Json list = Json::array();
   for (const auto& value : values) list.push_back(value);
   return list;
@@ -45,8 +45,9 @@ std::string RuleName(attention::v1::Rule rule) {
 Json ToJson(const attention::v1::Selection& selection) {
   Json refused = Json::array();
   for (const attention::v1::Refusal& refusal : selection.refused()) {
-    refused.push_back({{"backend", refusal.backend()},
-                       {"rule", RuleName(refusal.rule())},
+    // Other words than the contract's: `backend` and `rule` are those of the choice alone.
+    refused.push_back({{"name", refusal.backend()},
+                       {"by", RuleName(refusal.rule())},
                        {"reason", refusal.reason()}});
   }
   return {{"backend", selection.backend()},     {"rule", RuleName(selection.rule())},
@@ -75,7 +76,7 @@ Json ToJson(const attention::v1::Backend& backend) {
     options.push_back(ToJson(option));
   }
   return {{"name", backend.name()},
-          {"aliases", List(backend.aliases())},
+          {"aliases", ListJson(backend.aliases())},
           {"available", backend.available()},
           {"unavailable_reason", backend.unavailable_reason()},
           {"quarantined", backend.quarantined()},
@@ -88,9 +89,9 @@ Json ToJson(const attention::v1::Backend& backend) {
           {"cost_rank", backend.cost_rank()},
           {"min_head_dim", backend.min_head_dim()},
           {"max_head_dim", backend.max_head_dim()},
-          {"head_dims", List(backend.head_dims())},
+          {"head_dims", ListJson(backend.head_dims())},
           {"dtypes", DTypeNames(backend.dtypes())},
-          {"features", List(backend.features())},
+          {"features", ListJson(backend.features())},
           {"options", std::move(options)}};
 }
 
@@ -114,8 +115,8 @@ Json ToJson(const attention::v1::GetPolicyResponse& policy) {
           {"environment_backend", policy.environment_backend()},
           {"scopes", std::move(scopes)},
           {"quarantines", std::move(quarantines)},
-          {"automatic_order", List(policy.automatic_order())},
-          {"presets", List(policy.presets())},
+          {"automatic_order", ListJson(policy.automatic_order())},
+          {"presets", ListJson(policy.presets())},
           {"draining", policy.draining()}};
 }
 

@@ -1,4 +1,5 @@
-// Messages of the contract as JSON, with the field names and words of the contract.
+// Messages of the contract as JSON, with the field names and words of the contract (but those of
+// refusals, see Selection).
 #ifndef ATTN_CLIENT_CLI_RESPONSE_JSON_H_
 #define ATTN_CLIENT_CLI_RESPONSE_JSON_H_
 

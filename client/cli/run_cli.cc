@@ -4,10 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/command.h"
 #include "client/cli/parse_values.h"
 #include "client/cli/report.h"
 #include "client/server_address.h"
+#include "kernels/core/nearest_name.h"
 
 namespace attn::cli {
 namespace {
@@ -49,13 +52,31 @@ bool AsksForJson(int argc, const char* const* argv) {
   return std::find(argv, end, std::string("--json")) != end;
 }
 
+// For a command line without a command: what is wrong with what stands in its place. Empty if there
+// is a command.
+std::string CommandProblem(const CLI::App& app) {
+  if (!app.get_subcommands().empty()) return "";
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    known.push_back(command->get_name());
+  }
+  const std::vector<std::string> unknown = app.remaining();
+  if (unknown.empty()) return absl::StrCat("no command; known: ", absl::StrJoin(known, ", "));
+  if (unknown[0][0] == '-') {
+    return absl::StrCat("unknown option ", Quoted(unknown[0]), "; `attn --help` shows the options");
+  }
+  return UnknownNameMessage("command", unknown[0], known);
+}
+
 int ParseFailed(const CLI::App& app, const CLI::ParseError& error, bool json) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-    return app.exit(error);  // --help
+    return app.exit(error);  // --help, --version
   }
   Context context;
   context.json = json;
-  return FailUsage(context, absl::InvalidArgumentError(error.what()));
+  const bool required = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError);
+  const std::string problem = required ? CommandProblem(app) : "";
+  return FailUsage(context, absl::InvalidArgumentError(problem.empty() ? error.what() : problem));
 }
 
 }  // namespace
@@ -64,6 +85,7 @@ int RunCli(int argc, const char* const* argv) {
   Context context;
   CLI::App app("attn: the client of attnd, attention as a service", "attn");
   app.footer(kFooter);
+  app.set_version_flag("--version", "attn " ATTN_VERSION, "Prints the version and exits");
   app.require_subcommand(1);
   app.fallthrough();
   AddCommonOptions(app, context);

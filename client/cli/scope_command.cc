@@ -8,6 +8,7 @@
 #include "client/cli/child_process.h"
 #include "client/cli/command.h"
 #include "client/cli/parse_values.h"
+#include "client/cli/printable.h"
 #include "client/cli/report.h"
 #include "kernels/core/status_macros.h"
 
@@ -46,7 +47,7 @@ std::map<std::string, std::string> ChildVariables(const Context& context, const 
   return variables;
 }
 
-int Run(const Context& context, const ScopeFlags& flags) {
+int RunScope(const Context& context, const ScopeFlags& flags) {
   BlockForwardedSignals();
   const absl::StatusOr<std::unique_ptr<HeldScope>> scope = Hold(context, flags);
   if (!scope.ok()) return Fail(context, scope.status());
@@ -58,7 +59,8 @@ int Run(const Context& context, const ScopeFlags& flags) {
     const absl::Status why = (*scope)->End();
     std::cerr << "attn: warning: the scope has ended while the command runs, which is no longer "
                  "steered: "
-              << absl::StatusCodeToString(why.code()) << ": " << why.message() << std::endl;
+              << absl::StatusCodeToString(why.code()) << ": " << Printable(why.message())
+              << std::endl;
   };
   const absl::StatusOr<int> exit_code =
       RunChild(flags.command, ChildVariables(context, flags, (*scope)->id()), warn_if_ended);
@@ -69,7 +71,8 @@ int Run(const Context& context, const ScopeFlags& flags) {
   }
   if (!ended.ok() && !warned) {
     std::cerr << "attn: warning: the scope did not last as long as the command: "
-              << absl::StatusCodeToString(ended.code()) << ": " << ended.message() << std::endl;
+              << absl::StatusCodeToString(ended.code()) << ": " << Printable(ended.message())
+              << std::endl;
   }
   return *exit_code;
 }
@@ -91,7 +94,8 @@ void AddScopeCommand(CLI::App& app, Context& context) {
       "  attn scope --backend flash --process --ttl 10m --holder night-run -- ./render.sh\n\n"
       "Exit codes: that of COMMAND, or 128 + the signal that ended it; 127 no such COMMAND, 126 "
       "it\n"
-      "cannot be run; without COMMAND having run: 1 refused, 2 wrong arguments, 3 no server\n"
+      "cannot be run or its end was missed; without COMMAND having run: 1 refused, 2 wrong "
+      "arguments, 3 no server\n"
       "answered.");
   command.add_option("--backend", flags->backend, "Backend by name or alias, or auto")
       ->type_name("NAME")
@@ -104,7 +108,7 @@ void AddScopeCommand(CLI::App& app, Context& context) {
       ->type_name("TEXT");
   command.add_option("COMMAND", flags->command, "After --: what to run, with its arguments")
       ->required();
-  command.callback([flags, &context] { context.exit_code = Run(context, *flags); });
+  command.callback([flags, &context] { context.exit_code = RunScope(context, *flags); });
 }
 
 }  // namespace attn::cli

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/printable.h"
 
 namespace attn::cli {
 
@@ -18,11 +19,7 @@ Table::Table(const std::vector<std::string>& titles) {
 
 void Table::AddRow(std::vector<std::string> cells) {
   cells.resize(titles_.size());
-  for (std::string& cell : cells) {
-    std::replace_if(
-        cell.begin(), cell.end(),
-        [](char c) { return absl::ascii_iscntrl(static_cast<unsigned char>(c)); }, '?');
-  }
+  for (std::string& cell : cells) cell = Printable(cell);
   rows_.push_back(std::move(cells));
 }
 

@@ -12,7 +12,7 @@ class Table {
   // A title that begins with '>' (not shown) makes its column right-aligned: numbers.
   explicit Table(const std::vector<std::string>& titles);
 
-  // As many cells as there are titles; control characters are shown as '?'.
+  // As many cells as there are titles; control characters are escaped.
   void AddRow(std::vector<std::string> cells);
   bool empty() const { return rows_.empty(); }
 

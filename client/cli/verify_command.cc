@@ -92,9 +92,17 @@ int RunVerify(const Context& context, VerifyArguments arguments) {
 void AddVerifyCommand(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<VerifyArguments>();
   CLI::App* command = app.add_subcommand(
-      "verify",
-      "Runs golden case files through the server and compares what comes back, with inputs widened "
-      "to fp32 and as stored. Exits 0 if no case failed or was unsupported.");
+      "verify", "Runs golden case files through the server: the acceptance test of a deployment");
+  command->footer(
+      "Every case is sent with its inputs widened to fp32 and as stored; what comes back is held\n"
+      "against the limits of the case. A line a case: pass, fail, unsupported or skipped (a kind\n"
+      "of case that is not a call); then how many of each. A file that cannot be read, or is no\n"
+      "case, counts as failed, with the reason.\n\n"
+      "Examples:\n"
+      "  attn verify golden/dense --backend flash\n"
+      "  attn verify golden/dense golden/real --json | jq .failed\n\n"
+      "Exit codes: 0 no case failed or was unsupported; 1 some did or were; 2 wrong arguments, or\n"
+      "a folder without cases; 3 no server answered.");
   command->add_option("FILE", arguments->paths, "Case files, or directories of them")->required();
   command
       ->add_option("--backend", arguments->run.dense_backend,

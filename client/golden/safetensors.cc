@@ -230,7 +230,7 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Read(const std::string& path) {
   }
   if (!stream.read(header_text.data(), sizes->header) ||
       !stream.read(reinterpret_cast<char*>(file.buffer_.data()), sizes->data)) {
-    return absl::UnavailableError(absl::StrCat(path, ": cannot be read to its end"));
+    return absl::FailedPreconditionError(absl::StrCat(path, ": cannot be read to its end"));
   }
 
   const absl::StatusOr<nlohmann::json> header = ParseStrictJson("header", header_text);
@@ -267,14 +267,28 @@ const FileTensor* SafetensorsFile::Find(absl::string_view name) const {
   return found == tensors_.end() ? nullptr : &found->second;
 }
 
+absl::Status CheckPathWritable(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return absl::FailedPreconditionError(absl::StrCat(path, ": exists and is not a regular file"));
+  }
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  if (!std::filesystem::is_directory(folder, error)) {
+    return absl::NotFoundError(absl::StrCat(path, ": no folder ", folder.string()));
+  }
+  if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": the folder ", folder.string(), " cannot be written to"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status WriteSafetensors(const std::string& path,
                               const std::map<std::string, FileTensor, std::less<>>& tensors,
                               const std::map<std::string, std::string, std::less<>>& metadata) {
   for (const auto& [name, tensor] : tensors) ATTN_RETURN_IF_ERROR(CheckWritable(name, tensor));
-  std::error_code error;
-  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": exists and is not a regular file"));
-  }
+  ATTN_RETURN_IF_ERROR(CheckPathWritable(path));
   // Widest elements first: every tensor lies aligned to its element.
   std::vector<std::pair<std::string, FileTensor>> ordered(tensors.begin(), tensors.end());
   std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
@@ -289,11 +303,13 @@ absl::Status WriteSafetensors(const std::string& path,
   }
   const std::string temporary = absl::StrCat(path, ".tmp", getpid());
   if (WriteBytes(temporary, header, ordered)) {
+    std::error_code error;
     std::filesystem::rename(temporary, path, error);
     if (!error) return absl::OkStatus();
   }
-  std::filesystem::remove(temporary, error);
-  return absl::UnavailableError(absl::StrCat(path, ": cannot be written"));
+  std::error_code ignored;  // It may never have come to be.
+  std::filesystem::remove(temporary, ignored);
+  return absl::FailedPreconditionError(absl::StrCat(path, ": cannot be written"));
 }
 
 }  // namespace attn

@@ -27,8 +27,9 @@ struct FileTensor {
 // A file read into memory. Movable; tensors stay valid while it lives.
 class SafetensorsFile {
  public:
-  // NOT_FOUND, or INVALID_ARGUMENT naming what is malformed: offsets that overlap, leave a gap or
-  // run past the end, sizes that disagree with the shape, unknown dtypes, a header above 100 MB.
+  // NOT_FOUND, FAILED_PRECONDITION if it cannot be read, or INVALID_ARGUMENT naming what is
+  // malformed: offsets that overlap, leave a gap or run past the end, sizes that disagree with the
+  // shape, unknown dtypes, a header above 100 MB.
   static absl::StatusOr<SafetensorsFile> Read(const std::string& path);
 
   const std::map<std::string, FileTensor, std::less<>>& tensors() const { return tensors_; }
@@ -41,8 +42,12 @@ class SafetensorsFile {
   std::map<std::string, std::string, std::less<>> metadata_;
 };
 
+// NOT_FOUND if `path` lies in no folder, FAILED_PRECONDITION if that cannot be written to or `path`
+// is something else than a regular file.
+absl::Status CheckPathWritable(const std::string& path);
+
 // Writes to a temporary file beside `path` and renames it. BOOL and sub-byte types have no dtype
-// here: kBits is refused.
+// here: kBits is refused. Errors of the disk as CheckPathWritable has them.
 absl::Status WriteSafetensors(const std::string& path,
                               const std::map<std::string, FileTensor, std::less<>>& tensors,
                               const std::map<std::string, std::string, std::less<>>& metadata);

@@ -81,11 +81,18 @@ class Backend {
     return info().capabilities.Check(info().name, problem);
   }
 
+  // What Supports cannot see, the options against the problem: OK, or INVALID_ARGUMENT. `options`
+  // are valid; asked once they are merged.
+  virtual absl::Status Check(const AttentionProblem& /*problem*/,
+                             const OptionMap& /*options*/) const {
+    return absl::OkStatus();
+  }
+
   // Bytes of workspace that an execution allocates beside its outputs, for admission.
   virtual int64_t WorkspaceBytes(const AttentionProblem& problem) const = 0;
 
-  // `call` was validated and Supports was OK. Cheap: planning is a phase. The call is borrowed
-  // until the execution is destroyed.
+  // `call` was validated, Supports and Check were OK. Cheap: planning is a phase. The call is
+  // borrowed until the execution is destroyed.
   virtual absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/core/limits.h"
 #include "kernels/core/status_macros.h"
 
 namespace attn {
@@ -67,7 +68,9 @@ absl::Status CheckEntry(const BlockPlan& plan, int64_t query_block, const PlanEn
   if (entry.key_block < 0 || entry.key_block >= plan.key_blocks()) {
     return Broken(absl::StrCat("key block ", entry.key_block, " of ", plan.key_blocks()));
   }
-  if (entry.level < 1) return Broken(absl::StrCat("level ", entry.level));
+  if (entry.level < 1 || entry.level > kMaxPlanLevel) {
+    return Broken(absl::StrCat("level ", entry.level, ", allowed: 1 to ", kMaxPlanLevel));
+  }
   if (entry.level > 1 && entry.mask != BlockMask::kFull) {
     return Broken(absl::StrCat("a block of level ", entry.level, " is masked"));
   }

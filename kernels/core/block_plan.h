@@ -20,8 +20,8 @@ enum class BlockMask : uint8_t {
 
 struct PlanEntry {
   int32_t key_block = 0;
-  // 1 = plain. v > 1: the block's keys and values average-pooled by v, each pooled score entering
-  // the softmax with + ln v; never masked per element, so its mask is kFull.
+  // 1 = plain. 1 < v <= kMaxPlanLevel: the block's keys and values average-pooled by v, each pooled
+  // score entering the softmax with + ln v; never masked per element, so its mask is kFull.
   int16_t level = 1;
   BlockMask mask = BlockMask::kFull;
   // For kBits: index of the first word of this tile in BlockPlan::bit_tiles.

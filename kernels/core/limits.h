@@ -27,6 +27,19 @@ inline constexpr int64_t kMaxBlock = 4096;
 inline constexpr int64_t kMaxTensorsPerCall = 64;
 inline constexpr int64_t kMaxOptionsPerCall = 64;
 
+// Entries of a mask's lengths, or sequences of its cu_seqlens: each entry is copied and read
+// several times a call, and a plan of more sequences is of no use.
+inline constexpr int64_t kMaxSequences = 65536;
+
+// List elements of all options of one call together, at every depth.
+inline constexpr int64_t kMaxOptionElements = 65536;
+
+// Names in a call's allowed_backends: above every name of every backend.
+inline constexpr int64_t kMaxAllowedBackends = 64;
+
+// Largest pooling level of a plan: reported as int8.
+inline constexpr int64_t kMaxPlanLevel = 127;
+
 // Nesting of option lists: PSA's mask_ratios needs two.
 inline constexpr int kMaxOptionDepth = 4;
 

@@ -182,8 +182,8 @@ absl::Status ValidatePacked(const MaskSpec& spec, int64_t batch, int64_t query_l
 
 }  // namespace
 
-absl::StatusOr<IntervalMask> IntervalMask::Create(const MaskSpec& spec, int64_t batch,
-                                                  int64_t query_len, int64_t key_len) {
+absl::StatusOr<IntervalMask> IntervalMask::Create(MaskSpec spec, int64_t batch, int64_t query_len,
+                                                  int64_t key_len) {
   ATTN_RETURN_IF_ERROR(ValidateSize("batch", batch));
   ATTN_RETURN_IF_ERROR(ValidateSize("query length", query_len));
   ATTN_RETURN_IF_ERROR(ValidateSize("key length", key_len));
@@ -192,7 +192,7 @@ absl::StatusOr<IntervalMask> IntervalMask::Create(const MaskSpec& spec, int64_t 
   ATTN_RETURN_IF_ERROR(ValidateLengths("q_lengths", spec.q_lengths, batch, query_len));
   ATTN_RETURN_IF_ERROR(ValidateLengths("k_lengths", spec.k_lengths, batch, key_len));
   IntervalMask mask;
-  mask.spec_ = spec;
+  mask.spec_ = std::make_shared<const MaskSpec>(std::move(spec));
   mask.batch_ = batch;
   mask.query_len_ = query_len;
   mask.key_len_ = key_len;
@@ -201,9 +201,9 @@ absl::StatusOr<IntervalMask> IntervalMask::Create(const MaskSpec& spec, int64_t 
 
 KeyInterval IntervalMask::VisibleKeys(int64_t b, int64_t query) const {
   const Segment segment =
-      spec_.packed() ? SequenceAt(spec_, SequenceIndex(spec_, query)) : SampleAt(*this, b);
+      spec_->packed() ? SequenceAt(*spec_, SequenceIndex(*spec_, query)) : SampleAt(*this, b);
   if (query >= segment.query_end) return {};
-  const Band band = BandOf(spec_, segment);
+  const Band band = BandOf(*spec_, segment);
   return Normalised(band.KeyBegin(query), band.KeyEnd(query));
 }
 
@@ -214,9 +214,9 @@ IntervalMask::Bounds IntervalMask::VisibleKeys(int64_t b, int64_t query_begin,
   int64_t all_end = key_len_;
   for (int64_t query = query_begin; query < query_end;) {
     const Segment segment =
-        spec_.packed() ? SequenceAt(spec_, SequenceIndex(spec_, query)) : SampleAt(*this, b);
+        spec_->packed() ? SequenceAt(*spec_, SequenceIndex(*spec_, query)) : SampleAt(*this, b);
     if (query >= segment.query_end) return bounds;  // Past q_lengths: sees nothing.
-    const Band band = BandOf(spec_, segment);
+    const Band band = BandOf(*spec_, segment);
     const int64_t last = std::min(query_end, segment.query_end) - 1;
     const KeyInterval any = Normalised(band.KeyBegin(query), band.KeyEnd(last));
     if (bounds.any.empty()) {
@@ -234,29 +234,20 @@ IntervalMask::Bounds IntervalMask::VisibleKeys(int64_t b, int64_t query_begin,
 
 int64_t IntervalMask::VisibleElements() const {
   int64_t total = 0;
-  if (spec_.packed()) {
-    for (size_t i = 0; i + 1 < spec_.cu_seqlens_q.size(); ++i) {
-      total = SaturatingAdd(total, VisibleInBand(BandOf(spec_, SequenceAt(spec_, i))));
+  if (spec_->packed()) {
+    for (size_t i = 0; i + 1 < spec_->cu_seqlens_q.size(); ++i) {
+      total = SaturatingAdd(total, VisibleInBand(BandOf(*spec_, SequenceAt(*spec_, i))));
     }
     return total;
   }
   if (batch_ == 0) return 0;
-  if (spec_.q_lengths.empty() && spec_.k_lengths.empty()) {
-    return SaturatingMultiply(batch_, VisibleInBand(BandOf(spec_, SampleAt(*this, 0))));
+  if (spec_->q_lengths.empty() && spec_->k_lengths.empty()) {
+    return SaturatingMultiply(batch_, VisibleInBand(BandOf(*spec_, SampleAt(*this, 0))));
   }
   for (int64_t b = 0; b < batch_; ++b) {
-    total = SaturatingAdd(total, VisibleInBand(BandOf(spec_, SampleAt(*this, b))));
+    total = SaturatingAdd(total, VisibleInBand(BandOf(*spec_, SampleAt(*this, b))));
   }
   return total;
-}
-
-bool IntervalMask::trivial() const {
-  const bool per_sample = !spec_.q_lengths.empty() || !spec_.k_lengths.empty();
-  const int64_t samples = per_sample ? batch_ : std::min<int64_t>(batch_, 1);
-  for (int64_t b = 0; b < samples; ++b) {
-    if (VisibleKeys(b, 0, query_len_).all != KeyInterval{0, key_len_}) return false;
-  }
-  return true;
 }
 
 }  // namespace attn

@@ -4,6 +4,7 @@
 #define ATTN_KERNELS_CORE_MASK_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -51,7 +52,7 @@ class IntervalMask {
   IntervalMask() = default;
 
   // INVALID_ARGUMENT names the part of the mask that does not fit.
-  static absl::StatusOr<IntervalMask> Create(const MaskSpec& spec, int64_t batch, int64_t query_len,
+  static absl::StatusOr<IntervalMask> Create(MaskSpec spec, int64_t batch, int64_t query_len,
                                              int64_t key_len);
 
   int64_t batch() const { return batch_; }
@@ -73,13 +74,11 @@ class IntervalMask {
   // when packed, whatever the lengths are; saturates at INT64_MAX.
   int64_t VisibleElements() const;
 
-  // True if every query sees every key.
-  bool trivial() const;
-
-  const MaskSpec& spec() const { return spec_; }
+  const MaskSpec& spec() const { return *spec_; }
 
  private:
-  MaskSpec spec_;
+  // Shared: copies of a problem copy no arrays. Never null but in a mask moved from.
+  std::shared_ptr<const MaskSpec> spec_ = std::make_shared<const MaskSpec>();
   int64_t batch_ = 0;
   int64_t query_len_ = 0;
   int64_t key_len_ = 0;

@@ -1,13 +1,12 @@
-// The running state of a softmax over keys that arrive in pieces, and its merge.
+// The running state of a softmax over keys that arrive in pieces.
 //
 // Milakov and Gimelshein, "Online normalizer calculation for softmax", arXiv 1805.02867; Dao,
-// "FlashAttention-2", arXiv 2307.08691. The merge is that of ring attention and split keys.
+// "FlashAttention-2", arXiv 2307.08691.
 #ifndef ATTN_KERNELS_CORE_ONLINE_SOFTMAX_H_
 #define ATTN_KERNELS_CORE_ONLINE_SOFTMAX_H_
 
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 namespace attn {
 
@@ -39,13 +38,6 @@ struct SoftmaxState {
     return sum == 0 ? -std::numeric_limits<Real>::infinity() : max + std::log(sum);
   }
 };
-
-// log(exp(a) + exp(b)), -infinity when both are.
-template <typename Real>
-Real LogAddExp(Real a, Real b) {
-  if (a == b) return a + std::numbers::ln2_v<Real>;  // Also where both are the same infinity.
-  return a > b ? a + std::log1p(std::exp(b - a)) : b + std::log1p(std::exp(a - b));
-}
 
 }  // namespace attn
 

@@ -101,18 +101,4 @@ int64_t IntOption(const OptionMap& options, absl::string_view name, int64_t defa
   return found == options.end() ? default_value : std::get<int64_t>(found->second.value);
 }
 
-double FloatOption(const OptionMap& options, absl::string_view name, double default_value) {
-  const auto found = options.find(name);
-  if (found == options.end()) return default_value;
-  if (const auto* integer = std::get_if<int64_t>(&found->second.value)) {
-    return static_cast<double>(*integer);
-  }
-  return std::get<double>(found->second.value);
-}
-
-bool BoolOption(const OptionMap& options, absl::string_view name, bool default_value) {
-  const auto found = options.find(name);
-  return found == options.end() ? default_value : std::get<bool>(found->second.value);
-}
-
 }  // namespace attn

@@ -52,10 +52,8 @@ struct OptionSpec {
 absl::Status ValidateOptions(absl::string_view owner, const OptionMap& options,
                              std::span<const OptionSpec> specs);
 
-// Typed reads of validated options.
+// Typed read of validated options.
 int64_t IntOption(const OptionMap& options, absl::string_view name, int64_t default_value);
-double FloatOption(const OptionMap& options, absl::string_view name, double default_value);
-bool BoolOption(const OptionMap& options, absl::string_view name, bool default_value);
 
 }  // namespace attn
 

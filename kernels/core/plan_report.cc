@@ -4,13 +4,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/core/ceil_divide.h"
 #include "kernels/core/limits.h"
 #include "kernels/core/status_macros.h"
 
 namespace attn {
 namespace {
 
-absl::Status CheckBlock(const char* name, int64_t block) {
+absl::Status CheckReportedBlock(const char* name, int64_t block) {
   if (block >= kMinBlock && block <= kMaxBlock) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("outputs.", name, " is ", block, ", allowed: ", kMinBlock, " to ", kMaxBlock));
@@ -18,31 +19,34 @@ absl::Status CheckBlock(const char* name, int64_t block) {
 
 // Blocks of all samples: below 2^31 * 2^31 for a batch of 1, hence in floating point.
 double EntryCount(const AttentionProblem& problem, int64_t block_q, int64_t block_k) {
-  const int64_t query_blocks = (problem.query_len + block_q - 1) / block_q;
-  const int64_t key_blocks = (problem.key_len + block_k - 1) / block_k;
+  const int64_t query_blocks = CeilDivide(problem.query_len, block_q);
+  const int64_t key_blocks = CeilDivide(problem.key_len, block_k);
   return static_cast<double>(problem.batch) * static_cast<double>(query_blocks) *
          static_cast<double>(key_blocks);
 }
 
 }  // namespace
 
-absl::StatusOr<ImplicitPlan> ReportedDensePlan(const AttentionProblem& problem,
-                                               int64_t default_block_q, int64_t default_block_k) {
+ImplicitPlan ReportedDensePlan(const AttentionProblem& problem, int64_t default_block_q,
+                               int64_t default_block_k) {
   const OutputsWanted& wanted = problem.wanted;
-  ImplicitPlan plan;
-  plan.block_q = wanted.plan_block_q != 0 ? wanted.plan_block_q : default_block_q;
-  plan.block_k = wanted.plan_block_k != 0 ? wanted.plan_block_k : default_block_k;
-  plan.mask = &problem.mask;
-  ATTN_RETURN_IF_ERROR(CheckBlock("plan_block_q", plan.block_q));
-  ATTN_RETURN_IF_ERROR(CheckBlock("plan_block_k", plan.block_k));
+  return {.block_q = wanted.plan_block_q != 0 ? wanted.plan_block_q : default_block_q,
+          .block_k = wanted.plan_block_k != 0 ? wanted.plan_block_k : default_block_k,
+          .mask = &problem.mask};
+}
+
+absl::Status CheckReportedDensePlan(const AttentionProblem& problem, int64_t default_block_q,
+                                    int64_t default_block_k) {
+  if (!problem.wanted.plan) return absl::OkStatus();
+  const ImplicitPlan plan = ReportedDensePlan(problem, default_block_q, default_block_k);
+  ATTN_RETURN_IF_ERROR(CheckReportedBlock("plan_block_q", plan.block_q));
+  ATTN_RETURN_IF_ERROR(CheckReportedBlock("plan_block_k", plan.block_k));
   const double entries = EntryCount(problem, plan.block_q, plan.block_k);
-  if (entries > static_cast<double>(kMaxReportedPlanEntries)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("outputs.plan at blocks of ", plan.block_q, " x ", plan.block_k, " has ",
-                     entries, " entries, allowed: ", kMaxReportedPlanEntries,
-                     "; ask for larger blocks with outputs.plan_block_q and outputs.plan_block_k"));
-  }
-  return plan;
+  if (entries <= static_cast<double>(kMaxReportedPlanEntries)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("outputs.plan at blocks of ", plan.block_q, " x ", plan.block_k, " has ",
+                   entries, " entries, allowed: ", kMaxReportedPlanEntries,
+                   "; ask for larger blocks with outputs.plan_block_q and outputs.plan_block_k"));
 }
 
 int64_t ReportedDensePlanBytes(const AttentionProblem& problem, int64_t smallest_block) {

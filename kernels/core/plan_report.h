@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "kernels/core/attention_problem.h"
 #include "kernels/core/block_plan.h"
 
@@ -14,11 +14,16 @@ namespace attn {
 inline constexpr int64_t kDefaultReportBlock = 64;
 
 // The plan to materialise when wanted.plan is set: the block sizes that the call wants, else the
-// defaults given here. INVALID_ARGUMENT if they are out of range or the plan would exceed
-// kMaxReportedPlanEntries. Borrows the problem's mask.
-absl::StatusOr<ImplicitPlan> ReportedDensePlan(const AttentionProblem& problem,
-                                               int64_t default_block_q = kDefaultReportBlock,
-                                               int64_t default_block_k = kDefaultReportBlock);
+// defaults given here. Borrows the problem's mask.
+ImplicitPlan ReportedDensePlan(const AttentionProblem& problem,
+                               int64_t default_block_q = kDefaultReportBlock,
+                               int64_t default_block_k = kDefaultReportBlock);
+
+// INVALID_ARGUMENT if its blocks are out of range or it would exceed kMaxReportedPlanEntries. OK
+// where no plan is wanted.
+absl::Status CheckReportedDensePlan(const AttentionProblem& problem,
+                                    int64_t default_block_q = kDefaultReportBlock,
+                                    int64_t default_block_k = kDefaultReportBlock);
 
 // Memory that materialising it takes at most, where the defaults are at least `smallest_block`;
 // 0 where no plan is wanted.

@@ -17,6 +17,12 @@ absl::Status Scratch::Reserve(int64_t bytes) {
   return absl::OkStatus();
 }
 
+void Scratch::Trim() {
+  if (buffer_.size() <= kMaxIdleScratchBytes) return;
+  buffer_ = AlignedBuffer();
+  used_ = 0;
+}
+
 std::byte* Scratch::TakeBytes(int64_t bytes) {
   assert(bytes >= 0 && bytes <= buffer_.size() - used_ && "Reserve announced less than is taken");
   std::byte* const taken = buffer_.data() + used_;

@@ -11,6 +11,10 @@
 
 namespace attn {
 
+// Above what tiles of ordinary calls take, and so large that to take it anew costs little beside
+// the tile.
+inline constexpr int64_t kMaxIdleScratchBytes = int64_t{64} << 20;
+
 // Not thread-safe: one a worker.
 class Scratch {
  public:
@@ -27,6 +31,12 @@ class Scratch {
   // Grows to at least `bytes`; call before the first Take of a tile. Each Take needs its size
   // rounded up to 64. RESOURCE_EXHAUSTED if the system has no memory.
   absl::Status Reserve(int64_t bytes);
+
+  // Between tiles: frees what one unusual call made larger than kMaxIdleScratchBytes, so that no
+  // worker keeps it for good.
+  void Trim();
+
+  int64_t capacity() const { return buffer_.size(); }  // Bytes held.
 
  private:
   std::byte* TakeBytes(int64_t bytes);

@@ -53,10 +53,6 @@ struct BasicTensorView {
 using TensorView = BasicTensorView<const std::byte>;
 using MutableTensorView = BasicTensorView<std::byte>;
 
-inline TensorView AsConst(const MutableTensorView& view) {
-  return {view.data, view.dtype, view.layout};
-}
-
 // Copies row (b, h, s) of a rank-4 float view into `to` as fp32; `to` has room for dim(3).
 void LoadRow(const TensorView& from, int64_t b, int64_t h, int64_t s, float* to);
 

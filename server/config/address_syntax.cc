@@ -17,8 +17,6 @@
 namespace attn {
 namespace {
 
-constexpr absl::string_view kUnixPrefix = "unix:";
-
 absl::Status Refuse(absl::string_view address, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("address ", Quoted(address), ": ", why));
 }
@@ -57,8 +55,6 @@ absl::Status CheckHost(absl::string_view address, absl::string_view host) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
 absl::Status CheckHostAndPort(absl::string_view address) {
   const size_t colon = address.rfind(':');
   if (colon == absl::string_view::npos || absl::EndsWith(address, "]")) {
@@ -67,6 +63,8 @@ absl::Status CheckHostAndPort(absl::string_view address) {
   ATTN_RETURN_IF_ERROR(CheckHost(address, address.substr(0, colon)));
   return CheckPort(address, address.substr(colon + 1));
 }
+
+}  // namespace
 
 absl::Status CheckListenAddress(absl::string_view address) {
   absl::string_view path = address;
@@ -78,6 +76,19 @@ absl::Status CheckListenAddress(absl::string_view address) {
   }
   if (absl::StrContains(path, '\0')) return Refuse(address, "a zero byte in the path");
   return absl::OkStatus();
+}
+
+absl::Status CheckMetricsAddress(absl::string_view address) {
+  ATTN_RETURN_IF_ERROR(CheckHostAndPort(address));
+  const std::string host(address.substr(0, address.rfind(':')));
+  in_addr ipv4;
+  const bool numeric = absl::StartsWith(host, "[") || inet_pton(AF_INET, host.c_str(), &ipv4) == 1;
+  if (numeric && !absl::StrContains(host, '%')) return absl::OkStatus();
+  if (host == "localhost") return absl::OkStatus();
+  return Refuse(address, absl::StrCat("host ", Quoted(host),
+                                      ", allowed: an IPv4 address, an IPv6 address in brackets "
+                                      "without a zone, or localhost; the metrics endpoint resolves "
+                                      "no names"));
 }
 
 }  // namespace attn

@@ -7,12 +7,16 @@
 
 namespace attn {
 
+// Begins the address of a Unix socket; its path follows.
+inline constexpr absl::string_view kUnixPrefix = "unix:";
+
 // sockaddr_un holds 108 bytes, the last of them the terminating zero.
 inline constexpr size_t kMaxSocketPathBytes = 107;
 
 // INVALID_ARGUMENT says what is wrong with the address and what is allowed. Names are not resolved.
-absl::Status CheckHostAndPort(absl::string_view address);    // `host:port`, `[v6]:port`
-absl::Status CheckListenAddress(absl::string_view address);  // Those and `unix:PATH`
+absl::Status CheckListenAddress(
+    absl::string_view address);  // `host:port`, `[v6]:port`, `unix:PATH`
+absl::Status CheckMetricsAddress(absl::string_view address);  // `IP:port` or `localhost:port`
 
 }  // namespace attn
 

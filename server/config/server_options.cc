@@ -35,8 +35,9 @@ struct IntegerOption {
 };
 
 constexpr IntegerOption kIntegerOptions[] = {
-    {"workers", &ServerOptions::workers, 0, 4096},  // Above the cores of any machine.
-    {"max_waiting_calls", &ServerOptions::max_waiting_calls, 1, 1'000'000},
+    // The first four are those of server/executor, which refuses what is outside.
+    {"workers", &ServerOptions::workers, 0, 1024},  // Above the hardware threads of any machine.
+    {"max_waiting_calls", &ServerOptions::max_waiting_calls, 0, 1'000'000},
     // A running call holds its payload, its outputs and a workspace: thousands fit no memory.
     {"max_running_calls", &ServerOptions::max_running_calls, 1, 4096},
     {"max_admitted_bytes", &ServerOptions::max_admitted_bytes, 1, int64_t{1} << 50},
@@ -47,11 +48,10 @@ constexpr IntegerOption kIntegerOptions[] = {
     {"drain_limit_ms", &ServerOptions::drain_limit_ms, 0, 3'600'000},
 };
 
-constexpr absl::string_view kUnixPrefix = "unix:";
 constexpr absl::string_view kNoMetrics = "off";
 
 absl::Status CheckMetricsListen(absl::string_view address) {
-  return address == kNoMetrics ? absl::OkStatus() : CheckHostAndPort(address);
+  return address == kNoMetrics ? absl::OkStatus() : CheckMetricsAddress(address);
 }
 
 absl::Status CheckForceBackend(absl::string_view name) {

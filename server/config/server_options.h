@@ -12,11 +12,11 @@ namespace attn {
 
 struct ServerOptions {
   std::vector<std::string> listen = {"localhost:8601"};  // `host:port` or `unix:PATH`
-  std::string metrics_listen = "localhost:8602";         // Port 0 = any; `off` = none
-  std::string presets;        // Path of attention_config.yaml; empty = no presets
-  std::string force_backend;  // Empty = none
-  int workers = 0;            // Threads that compute; 0 = one a core
-  int max_waiting_calls = 256;
+  std::string metrics_listen = "localhost:8602";  // No other name. Port 0 = any; `off` = none
+  std::string presets;          // Path of attention_config.yaml; empty = no presets
+  std::string force_backend;    // Empty = none
+  int workers = 0;              // Threads that compute; 0 = one a core
+  int max_waiting_calls = 256;  // In the queue, beside those running; 0 = refuse what cannot run.
   int max_running_calls = 16;
   int64_t max_admitted_bytes = int64_t{4} << 30;
   int64_t max_message_bytes = int64_t{1} << 30;  // At most 2^31 - 1: protobuf's own bound.

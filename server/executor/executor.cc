@@ -18,13 +18,10 @@
 namespace attn {
 namespace {
 
-// Far above the hardware threads of any machine; a larger number is a mistake.
-constexpr int kMaxWorkers = 1024;
-
-absl::Status CheckAtLeast(const char* name, int64_t value, int64_t min) {
-  if (value >= min) return absl::OkStatus();
+absl::Status CheckRange(const char* name, int64_t value, int64_t min, int64_t max) {
+  if (value >= min && value <= max) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("executor: ", name, " is ", value, ", must be at least ", min));
+      absl::StrCat("executor: ", name, " is ", value, ", allowed: ", min, " to ", max));
 }
 
 absl::Status DeadlinePassed(const ScheduledJob& job) {
@@ -81,7 +78,9 @@ class Executor::Impl {
   void ReportQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   CallObserver* const observer_;
-  std::deque<Worker> workers_;  // Not changed while threads run, but for what mutex_ guards.
+  // A deque: emplace_back moves none, and running threads look at their own alone. What mutex_
+  // guards of them is said there; workers() is called when all have started.
+  std::deque<Worker> workers_;
   std::thread watch_thread_;
 
   mutable absl::Mutex mutex_;
@@ -136,7 +135,9 @@ absl::StatusOr<JobId> Executor::Impl::Submit(Job job) {
   if (draining_) {
     return absl::UnavailableError("the server is draining: it takes no new calls");
   }
-  if (deadline <= absl::Now()) return DeadlinePassed(*scheduled);
+  if (deadline <= absl::Now()) {
+    return absl::DeadlineExceededError("the deadline had passed before the call was admitted");
+  }
   ATTN_RETURN_IF_ERROR(admission_.Admit(scheduled->work.job().reserved_bytes, scheduler_.waiting(),
                                         scheduler_.running()));
   const JobId id = scheduler_.Admit(std::move(scheduled)).id;
@@ -197,6 +198,7 @@ void Executor::Impl::RunTile(const TileClaim& claim, Scratch& scratch) {
   if (claim.launch) ReportQueue();
   mutex_.Unlock();
   absl::Status status = claim.job->work.RunTile(claim.tile, scratch);
+  scratch.Trim();
   mutex_.Lock();
   if (scheduler_.Return(*claim.job, std::move(status))) Continue(*claim.job);
 }
@@ -276,14 +278,11 @@ void Executor::Impl::ReportQueue() {
 
 absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ExecutorOptions& options,
                                                            CallObserver* observer) {
-  ATTN_RETURN_IF_ERROR(CheckAtLeast("workers", options.workers, 0));
-  ATTN_RETURN_IF_ERROR(CheckAtLeast("max_waiting", options.max_waiting, 0));
-  ATTN_RETURN_IF_ERROR(CheckAtLeast("max_running", options.max_running, 1));
-  ATTN_RETURN_IF_ERROR(CheckAtLeast("max_admitted_bytes", options.max_admitted_bytes, 1));
-  if (options.workers > kMaxWorkers) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("executor: workers is ", options.workers, ", must be at most ", kMaxWorkers));
-  }
+  ATTN_RETURN_IF_ERROR(CheckRange("workers", options.workers, 0, kMaxWorkers));
+  ATTN_RETURN_IF_ERROR(CheckRange("max_waiting", options.max_waiting, 0, kMaxWaiting));
+  ATTN_RETURN_IF_ERROR(CheckRange("max_running", options.max_running, 1, kMaxRunning));
+  ATTN_RETURN_IF_ERROR(
+      CheckRange("max_admitted_bytes", options.max_admitted_bytes, 1, kMaxAdmittedBytes));
   // The standard lets hardware_concurrency be 0 where it cannot tell.
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const int workers = options.workers > 0 ? options.workers : std::min(cores, kMaxWorkers);

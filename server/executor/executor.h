@@ -31,10 +31,18 @@
 
 namespace attn {
 
+// Largest values; server/config accepts the same.
+// Far above the hardware threads of any machine.
+inline constexpr int kMaxWorkers = 1024;
+inline constexpr int kMaxWaiting = 1'000'000;
+// A running call holds its payload, its outputs and a workspace: thousands fit no memory.
+inline constexpr int kMaxRunning = 4096;
+inline constexpr int64_t kMaxAdmittedBytes = int64_t{1} << 50;
+
 struct ExecutorOptions {
-  int workers = 0;                                // 0 = one a core
-  int max_waiting = 256;                          // Calls in the queue, beside those running.
-  int max_running = 16;                           // Calls whose tiles interleave.
+  int workers = 0;        // 0 = one a core
+  int max_waiting = 256;  // 0 to kMaxWaiting in the queue, beside those running.
+  int max_running = 16;   // 1 to kMaxRunning: calls whose tiles interleave.
   int64_t max_admitted_bytes = int64_t{4} << 30;  // Payload, outputs and workspaces together.
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "kernels/core/nearest_name.h"
@@ -31,10 +32,17 @@ absl::StatusOr<std::string> ResolveOneBackend(absl::string_view requested) {
   return std::move(backend.canonical);
 }
 
-absl::Status CheckLength(absl::string_view field, absl::string_view text, size_t max_bytes) {
-  if (text.size() <= max_bytes) return absl::OkStatus();
+// Of text that stands in tables, logs and error texts.
+absl::Status CheckOneLine(absl::string_view field, absl::string_view text, size_t max_bytes) {
+  if (text.size() > max_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, " has ", text.size(), " bytes, at most ", max_bytes, " are allowed"));
+  }
+  const auto control = std::find_if(text.begin(), text.end(), absl::ascii_iscntrl);
+  if (control == text.end()) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(field, " has ", text.size(), " bytes, at most ", max_bytes, " are allowed"));
+      absl::StrCat(field, " ", Quoted(text), " has a control character at byte ",
+                   control - text.begin(), ", allowed: one line of text without any"));
 }
 
 std::string RequestedOrEmpty(const std::optional<NamedChoice>& choice) {
@@ -96,7 +104,7 @@ absl::StatusOr<Scope> PolicyState::OpenScope(ScopeKind kind, absl::string_view b
                                              absl::Duration time_to_live,
                                              absl::string_view holder) {
   ATTN_ASSIGN_OR_RETURN(NamedChoice choice, ResolveChoice(backend));
-  ATTN_RETURN_IF_ERROR(CheckLength("holder", holder, kMaxScopeHolderBytes));
+  ATTN_RETURN_IF_ERROR(CheckOneLine("holder", holder, kMaxScopeHolderBytes));
   if (time_to_live < absl::ZeroDuration() || time_to_live > limits_.max_time_to_live) {
     return absl::InvalidArgumentError(absl::StrCat(
         "time_to_live ", absl::FormatDuration(time_to_live), " is out of range, allowed: 0 to ",
@@ -155,7 +163,7 @@ absl::StatusOr<std::string> PolicyState::QuarantineBackend(absl::string_view bac
                                                            absl::string_view reason,
                                                            bool automatic) {
   ATTN_ASSIGN_OR_RETURN(std::string canonical, ResolveOneBackend(backend));
-  ATTN_RETURN_IF_ERROR(CheckLength("reason", reason, kMaxQuarantineReasonBytes));
+  ATTN_RETURN_IF_ERROR(CheckOneLine("reason", reason, kMaxQuarantineReasonBytes));
   const std::lock_guard lock(change_mutex_);
   const std::shared_ptr<const PolicySnapshot> current = Snapshot();
   const auto held = current->quarantined.find(canonical);
@@ -175,12 +183,6 @@ absl::StatusOr<std::string> PolicyState::ReleaseBackend(absl::string_view backen
   }
   Publish([&canonical](PolicySnapshot& next) { next.quarantined.erase(canonical); });
   return canonical;
-}
-
-void PolicyState::ReplacePresets(std::shared_ptr<const PresetTable> presets) {
-  if (presets == nullptr) presets = std::make_shared<const PresetTable>();
-  const std::lock_guard lock(change_mutex_);
-  Publish([&presets](PolicySnapshot& next) { next.presets = std::move(presets); });
 }
 
 }  // namespace attn

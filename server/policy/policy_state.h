@@ -83,7 +83,8 @@ class PolicyState {
   std::shared_ptr<const PolicySnapshot> Snapshot() const;
 
   // Opens a scope, innermost from now on. time_to_live zero = the maximum. RESOURCE_EXHAUSTED at
-  // the limit, INVALID_ARGUMENT for an unknown backend, a negative time-to-live or a long holder.
+  // the limit, INVALID_ARGUMENT for an unknown backend, a negative time-to-live or a holder that is
+  // long or has control characters.
   absl::StatusOr<Scope> OpenScope(ScopeKind kind, absl::string_view backend,
                                   absl::Duration time_to_live, absl::string_view holder);
   // Ends just that scope, wherever it stands. NOT_FOUND if it has ended.
@@ -93,15 +94,14 @@ class PolicyState {
   absl::StatusOr<std::string> SetForced(absl::string_view backend);
   absl::StatusOr<std::string> ClearForced();  // FAILED_PRECONDITION if there is none.
 
-  // Both return the canonical name; INVALID_ARGUMENT for `auto`. Quarantining again replaces the
-  // reason, except that an automatic quarantine leaves an operator's as it is. A backend that is
-  // not in this build may be quarantined.
+  // Both return the canonical name; INVALID_ARGUMENT for `auto` and for a reason that is long or
+  // has control characters, since it stands in error texts. Quarantining again replaces the reason,
+  // except that an automatic quarantine leaves an operator's as it is. A backend that is not in
+  // this build may be quarantined.
   absl::StatusOr<std::string> QuarantineBackend(absl::string_view backend, absl::string_view reason,
                                                 bool automatic);
   // FAILED_PRECONDITION if it is not quarantined.
   absl::StatusOr<std::string> ReleaseBackend(absl::string_view backend);
-
-  void ReplacePresets(std::shared_ptr<const PresetTable> presets);
 
  private:
   PolicyState(PolicyLimits limits, Clock clock);

@@ -35,6 +35,28 @@ std::string Described(const Refusal& refusal) {
   return named ? reason : absl::StrCat(refusal.backend, ": ", reason);
 }
 
+std::string NotInBuild(absl::string_view canonical) {
+  return absl::StrCat("'", canonical, "' is not in this build");
+}
+
+// Adds a refusal for every backend that `selection` says nothing about.
+template <typename ReasonAgainst>
+void AddUntold(const Registry& registry, Selection& selection, ReasonAgainst reason_against) {
+  const auto untold = [&selection](absl::string_view name) {
+    return std::none_of(selection.refused.begin(), selection.refused.end(),
+                        [name](const Refusal& refusal) { return refusal.backend == name; });
+  };
+  for (const Backend* backend : registry.backends()) {
+    const std::string& name = backend->info().name;
+    if (backend == selection.backend || !untold(name)) continue;
+    selection.refused.push_back({name, Rule::kAutomatic, reason_against(*backend)});
+  }
+  for (const std::string& name : CanonicalBackendNames()) {
+    if (registry.Find(name) != nullptr || !untold(name)) continue;
+    selection.refused.push_back({name, Rule::kAutomatic, "not in this build"});
+  }
+}
+
 // One selection under way.
 class Selector {
  public:
@@ -47,8 +69,8 @@ class Selector {
         rules_(std::move(rules)) {}
 
   absl::StatusOr<Selection> Decide();  // Once.
-  // Adds the backends that `selection` says nothing about.
-  void ExplainOthers(Selection& selection) const;
+  // Decide for people, with every backend that was not chosen.
+  Explanation Explain();  // Once.
 
  private:
   // Why the call keeps automatic selection from trying `backend`; empty if it does not.
@@ -69,6 +91,8 @@ class Selector {
   absl::Status NothingLeft() const;
   // Moves the refusals into `selection`, saying which options were left out.
   Selection Finish(Selection selection) const;
+  // Why a backend of the build that `chosen`, null for none, left untried was not chosen.
+  std::string ReasonAgainst(const Backend& backend, const Selection& chosen) const;
 
   const PolicySnapshot& policy_;
   const Registry& registry_;
@@ -116,7 +140,8 @@ absl::Status Selector::CanServe(const Backend& backend, const OptionMap& options
         absl::StrCat("'", info.name, "' is quarantined", reason.empty() ? "" : ": ", reason)));
   }
   note(backend.Supports(problem_));
-  note(ValidateOptions(info.name, options, info.options));
+  absl::Status valid = ValidateOptions(info.name, options, info.options);
+  note(valid.ok() ? backend.Check(problem_, options) : valid);
   return absl::Status(code, absl::StrJoin(reasons, "; "));
 }
 
@@ -144,8 +169,7 @@ absl::StatusOr<Selection> Selector::ServeNamed(const RuleChoice& choice,
                                                const Backend* backend) const {
   if (!choice.never_served.ok()) return choice.never_served;
   if (backend == nullptr) {
-    return absl::UnimplementedError(
-        absl::StrCat("'", choice.name.canonical, "' is not in this build"));
+    return absl::UnimplementedError(NotInBuild(choice.name.canonical));
   }
   return Serve(*backend, choice, choice.name.options);
 }
@@ -187,12 +211,12 @@ absl::StatusOr<Selection> Selector::Decide() {
     if (selection.ok()) return Finish(*std::move(selection));
     const absl::Status& status = selection.status();
     Refusal refusal{name, choice.rule, std::string(status.message())};
-    if (!request_.allow_fallback) {
-      return absl::Status(status.code(),
-                          absl::StrCat(Described(refusal), " (rule: ", Name(choice.rule),
-                                       "; allow_fallback is not set)"));
-    }
     refused_.push_back({std::move(refusal), status.code(), true, backend});
+    if (!request_.allow_fallback) {
+      return absl::Status(status.code(), absl::StrCat(Described(refused_.back().refusal),
+                                                      " (rule: ", Name(choice.rule),
+                                                      "; allow_fallback is not set)"));
+    }
   }
   displaced_.reset();
   return DecideAutomatically(RuleChoice());
@@ -227,6 +251,12 @@ absl::Status Selector::NothingLeft() const {
     tried = true;
     all_invalid = all_invalid && *refused.code == absl::StatusCode::kInvalidArgument;
   }
+  for (const auto& [name, options] : rules_.allowed) {
+    const bool told = std::any_of(refused_.begin(), refused_.end(), [&](const Refused& refused) {
+      return refused.refusal.backend == name;
+    });
+    if (!told) reasons.push_back(absl::StrCat("allowed_backends: ", NotInBuild(name)));
+  }
   return absl::Status(
       tried && all_invalid ? absl::StatusCode::kInvalidArgument : absl::StatusCode::kUnimplemented,
       absl::StrCat("no backend can serve this call: ", absl::StrJoin(reasons, "; ")));
@@ -251,29 +281,33 @@ Selection Selector::Finish(Selection selection) const {
   return selection;
 }
 
-void Selector::ExplainOthers(Selection& selection) const {
-  const RuleChoice automatic;
-  const bool named =
-      std::any_of(rules_.choices.begin(), rules_.choices.end(), [&](const RuleChoice& choice) {
-        return choice.rule == selection.rule && !choice.automatic();
-      });
-  const std::string& chosen = selection.backend->info().name;
-  for (const Backend* backend : registry_.backends()) {
-    const std::string& name = backend->info().name;
-    const bool told = std::any_of(selection.refused.begin(), selection.refused.end(),
-                                  [&](const Refusal& refusal) { return refusal.backend == name; });
-    if (told || backend == selection.backend) continue;
-    std::string reason = Exclusion(*backend);
-    if (reason.empty()) {
-      const absl::StatusOr<Selection> other = ServeAutomatically(*backend, automatic);
-      reason =
-          !other.ok() ? std::string(other.status().message())
-          : named
-              ? absl::StrCat("could serve; rule '", Name(selection.rule), "' names '", chosen, "'")
-              : absl::StrCat("could serve; '", chosen, "' is first in the automatic order");
-    }
-    selection.refused.push_back({name, Rule::kAutomatic, std::move(reason)});
+std::string Selector::ReasonAgainst(const Backend& backend, const Selection& chosen) const {
+  std::string excluded = Exclusion(backend);
+  if (!excluded.empty()) return excluded;
+  const absl::StatusOr<Selection> other = ServeAutomatically(backend, RuleChoice());
+  if (!other.ok()) return std::string(other.status().message());
+  // Nothing was chosen: a named backend failed and the call allows no fallback.
+  if (chosen.backend == nullptr) return "could serve; the call does not set allow_fallback";
+  const std::string& name = chosen.backend->info().name;
+  const bool named = std::any_of(
+      rules_.choices.begin(), rules_.choices.end(),
+      [&](const RuleChoice& choice) { return choice.rule == chosen.rule && !choice.automatic(); });
+  return named ? absl::StrCat("could serve; rule '", Name(chosen.rule), "' names '", name, "'")
+               : absl::StrCat("could serve; '", name, "' is first in the automatic order");
+}
+
+Explanation Selector::Explain() {
+  Explanation explanation;
+  Selection& selection = explanation.selection;
+  if (absl::StatusOr<Selection> decided = Decide(); decided.ok()) {
+    selection = *std::move(decided);
+  } else {
+    explanation.status = decided.status();
+    for (const Refused& refused : refused_) selection.refused.push_back(refused.refusal);
   }
+  AddUntold(registry_, selection,
+            [&](const Backend& backend) { return ReasonAgainst(backend, selection); });
+  return explanation;
 }
 
 }  // namespace
@@ -301,7 +335,7 @@ absl::Status CheckInBuild(absl::string_view backend, const Registry& registry) {
   if (name.canonical == kAutoBackend || registry.Find(name.canonical) != nullptr) {
     return absl::OkStatus();
   }
-  return absl::UnimplementedError(absl::StrCat("'", name.canonical, "' is not in this build"));
+  return absl::UnimplementedError(NotInBuild(name.canonical));
 }
 
 absl::StatusOr<Selection> Select(const PolicySnapshot& policy, const Registry& registry,
@@ -310,14 +344,16 @@ absl::StatusOr<Selection> Select(const PolicySnapshot& policy, const Registry& r
   return Selector(policy, registry, request, problem, std::move(rules)).Decide();
 }
 
-absl::StatusOr<Selection> Explain(const PolicySnapshot& policy, const Registry& registry,
-                                  const SelectionRequest& request,
-                                  const AttentionProblem& problem) {
-  ATTN_ASSIGN_OR_RETURN(CallRules rules, ReadCallRules(policy, request));
-  Selector selector(policy, registry, request, problem, std::move(rules));
-  ATTN_ASSIGN_OR_RETURN(Selection selection, selector.Decide());
-  selector.ExplainOthers(selection);
-  return selection;
+Explanation Explain(const PolicySnapshot& policy, const Registry& registry,
+                    const SelectionRequest& request, const AttentionProblem& problem) {
+  absl::StatusOr<CallRules> rules = ReadCallRules(policy, request);
+  if (rules.ok()) {
+    return Selector(policy, registry, request, problem, *std::move(rules)).Explain();
+  }
+  Explanation explanation{rules.status(), {}};
+  AddUntold(registry, explanation.selection,
+            [](const Backend&) { return "not tried: the call itself is wrong"; });
+  return explanation;
 }
 
 }  // namespace attn

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "kernels/core/attention_problem.h"
@@ -58,7 +59,7 @@ struct Refusal {
 };
 
 struct Selection {
-  const Backend* backend = nullptr;  // Never null in an OK result.
+  const Backend* backend = nullptr;  // Never null in an OK result of Select.
   Rule rule = Rule::kAutomatic;      // That decided; kAutomatic only where no rule named `auto`.
   std::string requested;             // The name as the rule gave it; empty for kAutomatic.
   std::string scope_id;              // Of a CALLS scope that decided.
@@ -84,10 +85,20 @@ struct Selection {
 absl::StatusOr<Selection> Select(const PolicySnapshot& policy, const Registry& registry,
                                  const SelectionRequest& request, const AttentionProblem& problem);
 
-// The same answer for people: on success `refused` names every other backend of the registry with
-// its reason, also those that were not tried ("could serve" those that would have served).
-absl::StatusOr<Selection> Explain(const PolicySnapshot& policy, const Registry& registry,
-                                  const SelectionRequest& request, const AttentionProblem& problem);
+// Why a call runs where it runs, or nowhere.
+struct Explanation {
+  absl::Status status;  // That of Select.
+  // Its `refused` names every backend that was not chosen, of the registry and of the canonical
+  // names that are not in this build, also those that were not tried ("could serve" those that
+  // would have served). Where status is not OK the backend is null and all else but `refused`
+  // unset; where the call itself is wrong, whichever rule decides, no backend was tried and each
+  // reason says so.
+  Selection selection;
+};
+
+// The same answer as Select's, for people.
+Explanation Explain(const PolicySnapshot& policy, const Registry& registry,
+                    const SelectionRequest& request, const AttentionProblem& problem);
 
 }  // namespace attn
 

@@ -1,7 +1,6 @@
 #include "server/services/admin_service.h"
 
 #include <string>
-#include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -49,8 +48,8 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const Req
   if (const absl::Status status = CheckKnownFields(request); !status.ok()) {
     return Reply(context, status);
   }
-  absl::StatusOr<std::string> name = change();
-  if (name.ok()) set(*std::move(name));
+  const absl::StatusOr<std::string> name = change();
+  if (name.ok()) set(*name);
   return Reply(context, name.status());
 }
 
@@ -76,7 +75,7 @@ grpc::ServerUnaryReactor* AdminServiceImpl::SetForcedOverride(
         ATTN_RETURN_IF_ERROR(CheckInBuild(request->backend(), *services_.registry));
         return services_.policy->SetForced(request->backend());
       },
-      [&](std::string previous) { response->set_previous_backend(std::move(previous)); });
+      [&](const std::string& previous) { response->set_previous_backend(previous); });
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::ClearForcedOverride(
@@ -84,7 +83,7 @@ grpc::ServerUnaryReactor* AdminServiceImpl::ClearForcedOverride(
     v1::ClearForcedOverrideResponse* response) {
   return Answer(
       context, *request, [&] { return services_.policy->ClearForced(); },
-      [&](std::string previous) { response->set_previous_backend(std::move(previous)); });
+      [&](const std::string& previous) { response->set_previous_backend(previous); });
 }
 
 ScopeReactor* AdminServiceImpl::HoldProcessScope(grpc::CallbackServerContext* /*context*/) {
@@ -100,7 +99,7 @@ grpc::ServerUnaryReactor* AdminServiceImpl::QuarantineBackend(
         return services_.policy->QuarantineBackend(request->backend(), request->reason(),
                                                    /*automatic=*/false);
       },
-      [&](std::string canonical) { response->set_backend(std::move(canonical)); });
+      [&](const std::string& canonical) { response->set_backend(canonical); });
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::ReleaseBackend(grpc::CallbackServerContext* context,
@@ -108,7 +107,7 @@ grpc::ServerUnaryReactor* AdminServiceImpl::ReleaseBackend(grpc::CallbackServerC
                                                            v1::ReleaseBackendResponse* response) {
   return Answer(
       context, *request, [&] { return services_.policy->ReleaseBackend(request->backend()); },
-      [&](std::string canonical) { response->set_backend(std::move(canonical)); });
+      [&](const std::string& canonical) { response->set_backend(canonical); });
 }
 
 }  // namespace attn

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -78,6 +79,7 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
  private:
   // Everything up to admission. After an OK return the reactor may be gone.
   absl::Status Submit(const grpc::ByteBuffer& request) {
+    ATTN_RETURN_IF_ERROR(services_.replies->Admit());
     ATTN_ASSIGN_OR_RETURN(message_, ReceivedMessage::Take(request));
     request_bytes_ = message_->size();
     ATTN_ASSIGN_OR_RETURN(WireMessage wire, SplitTensors(message_->spans()));
@@ -105,7 +107,7 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
     job->call.problem = call_.problem;
     job->call.options = selection_.options;
     job->deadline = DeadlineOf(*context_);
-    // Anonymous callers take turns by connection.
+    // Anonymous callers take turns by connection (over a Unix socket they are one caller).
     job->caller_id = call_.caller_id.empty() ? context_->peer() : call_.caller_id;
     job->reserved_bytes = selection_.backend->WorkspaceBytes(call_.problem);
     ATTN_RETURN_IF_ERROR(PlaceInputs(job));
@@ -178,18 +180,28 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
     input_leases_.clear();
     message_.reset();
     if (!outcome.status.ok()) return End(std::move(outcome.status));
+    // The last memory that a call takes; what fails for want of it is this call alone.
+    try {
+      Encode(std::move(outcome.result));
+    } catch (const std::bad_alloc&) {
+      return End(absl::ResourceExhaustedError("no memory left to lay out the reply"));
+    }
+    End(absl::OkStatus());
+  }
+
+  void Encode(RunResult result) {
     const absl::Time encoding = absl::Now();
-    sparsity_ = outcome.result.stats.sparsity();
-    ResponseParts parts = LayOutResponse(call_, std::move(output_leases_), outcome.result);
+    sparsity_ = result.stats.sparsity();
+    ResponseParts parts =
+        LayOutResponse(call_, std::move(output_leases_), std::move(result.plan), services_.replies);
     v1::AttendResponse fields;
     ToProto(selection_, fields.mutable_selection());
     const absl::Time now = absl::Now();
     times_.encode_ns = absl::ToInt64Nanoseconds(now - encoding);
     times_.total_ns = absl::ToInt64Nanoseconds(now - started_);
-    FillMetrics(call_.problem, outcome.result.stats, times_, request_bytes_, parts.payload_bytes,
+    FillMetrics(call_.problem, result.stats, times_, request_bytes_, parts.payload_bytes,
                 fields.mutable_metrics());
     *response_ = ToByteBuffer(JoinTensors(fields, parts.tensors), std::move(parts.owner));
-    End(absl::OkStatus());
   }
 
   // The one place where a call ends, well or not.

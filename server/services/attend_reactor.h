@@ -2,8 +2,8 @@
 #ifndef ATTN_SERVER_SERVICES_ATTEND_REACTOR_H_
 #define ATTN_SERVER_SERVICES_ATTEND_REACTOR_H_
 
-#include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/server_context.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/services/service_context.h"
 

@@ -10,33 +10,42 @@
 #include "server/services/parsed_call.h"
 #include "server/services/reply.h"
 #include "server/services/selection_proto.h"
+#include "server/transport/byte_buffer.h"
+#include "server/transport/wire_envelope.h"
 
 namespace attn {
 namespace {
 
 namespace v1 = attention::v1;
 
-// The tensors of a message that protobuf parsed, as the wire reader would have given them.
-std::vector<WireTensor> BorrowTensors(const v1::AttendRequest& call) {
-  std::vector<WireTensor> tensors;
-  for (const v1::Tensor& tensor : call.tensors()) {
-    WireTensor wire;
-    wire.header = tensor;
-    wire.header.clear_data();
-    wire.payload_bytes = static_cast<int64_t>(tensor.data().size());
-    tensors.push_back(std::move(wire));
+// An ExplainRequest's call, payloads left out of account.
+absl::StatusOr<ParsedCall> ReadCall(const ReceivedMessage& message) {
+  ATTN_ASSIGN_OR_RETURN(const std::vector<ByteSpan> call,
+                        OpenEnvelope(message.spans(), v1::ExplainRequest::kCallFieldNumber));
+  ATTN_ASSIGN_OR_RETURN(WireMessage wire, SplitTensors(call));
+  v1::AttendRequest fields;
+  if (!fields.ParseFromString(wire.small_fields)) {
+    return absl::InvalidArgumentError("call: no attention.v1.AttendRequest");
   }
-  return tensors;
+  return ParseCall(fields, std::move(wire.tensors), PayloadRule::kOptional);
 }
 
-absl::StatusOr<Selection> ExplainCall(const ServiceContext& services,
-                                      const v1::AttendRequest& call) {
-  v1::AttendRequest fields = call;
-  fields.clear_tensors();
-  ATTN_ASSIGN_OR_RETURN(const ParsedCall parsed,
-                        ParseCall(fields, BorrowTensors(call), PayloadRule::kOptional));
-  return Explain(*services.policy->Snapshot(), *services.registry, parsed.selection,
-                 parsed.problem);
+// The inner error is what Attend would answer; the outer one that the request cannot be read.
+absl::StatusOr<v1::ExplainResponse> ExplainCall(const ServiceContext& services,
+                                                const grpc::ByteBuffer& request) {
+  ATTN_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Take(request));
+  v1::ExplainResponse response;
+  const absl::StatusOr<ParsedCall> call = ReadCall(message);
+  absl::Status status = call.status();
+  if (call.ok()) {
+    const Explanation explanation =
+        Explain(*services.policy->Snapshot(), *services.registry, call->selection, call->problem);
+    ToProto(explanation.selection, response.mutable_selection());
+    status = explanation.status;
+  }
+  response.set_error_code(static_cast<int>(status.code()));
+  response.set_error_message(std::string(status.message()));
+  return response;
 }
 
 }  // namespace
@@ -58,21 +67,12 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::ListBackends(grpc::CallbackServe
 }
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::Explain(grpc::CallbackServerContext* context,
-                                                        const v1::ExplainRequest* request,
-                                                        v1::ExplainResponse* response) {
-  if (const absl::Status status = CheckKnownFields(*request); !status.ok()) {
-    return Reply(context, status);
-  }
-  if (!request->has_call()) {
-    return Reply(context, absl::InvalidArgumentError("call: missing"));
-  }
-  const absl::StatusOr<Selection> selection = ExplainCall(services_, request->call());
-  if (selection.ok()) {
-    ToProto(*selection, response->mutable_selection());
-  } else {
-    response->set_error_code(static_cast<int>(selection.status().code()));
-    response->set_error_message(std::string(selection.status().message()));
-  }
+                                                        const grpc::ByteBuffer* request,
+                                                        grpc::ByteBuffer* response) {
+  const absl::StatusOr<v1::ExplainResponse> explained = ExplainCall(services_, *request);
+  if (!explained.ok()) return Reply(context, explained.status());
+  const grpc::Slice slice(explained->SerializeAsString());
+  *response = grpc::ByteBuffer(&slice, 1);
   return Reply(context, absl::OkStatus());
 }
 

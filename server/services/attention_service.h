@@ -8,10 +8,11 @@
 
 namespace attn {
 
-// Attend is raw: protobuf never sees a payload.
+// Attend and Explain are raw: protobuf never sees a payload, and never more small fields and
+// tensors than wire_tensors.h bounds.
 using AttentionCallbacks = attention::v1::AttentionService::WithRawCallbackMethod_Attend<
     attention::v1::AttentionService::WithCallbackMethod_ListBackends<
-        attention::v1::AttentionService::WithCallbackMethod_Explain<
+        attention::v1::AttentionService::WithRawCallbackMethod_Explain<
             attention::v1::AttentionService::WithCallbackMethod_HoldScope<
                 attention::v1::AttentionService::Service>>>>;
 
@@ -28,8 +29,8 @@ class AttentionServiceImpl final : public AttentionCallbacks {
                                          const attention::v1::ListBackendsRequest* request,
                                          attention::v1::ListBackendsResponse* response) override;
   grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context,
-                                    const attention::v1::ExplainRequest* request,
-                                    attention::v1::ExplainResponse* response) override;
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override;
   ScopeReactor* HoldScope(grpc::CallbackServerContext* context) override;
 
  private:

@@ -22,7 +22,7 @@ namespace v1 = attention::v1;
 
 constexpr size_t kMaxCallerIdBytes = 128;
 
-absl::Status Invalid(std::string message) { return absl::InvalidArgumentError(std::move(message)); }
+absl::Status Invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
 
 std::string ShapeText(std::span<const int64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
@@ -249,6 +249,10 @@ absl::Status LayOutOutputs(const v1::AttendRequest& fields, const v1::Tensor& q_
 }
 
 absl::StatusOr<SelectionRequest> ReadSelection(const v1::AttendRequest& fields) {
+  if (fields.allowed_backends_size() > kMaxAllowedBackends) {
+    return Invalid(absl::StrCat("allowed_backends: ", fields.allowed_backends_size(),
+                                " names, allowed: ", kMaxAllowedBackends));
+  }
   SelectionRequest selection;
   selection.backend = fields.backend();
   selection.model = fields.model();
@@ -287,6 +291,12 @@ absl::Status CheckTensorNames(const std::vector<InputTensor>& inputs, const Opti
       return Invalid(absl::StrCat("tensors: ", Quoted(name), " missing"));
   }
   return absl::OkStatus();
+}
+
+// q, k and v first, the others behind them.
+size_t Place(const InputTensor& input) {
+  const size_t place = absl::string_view("qkv").find(input.name);
+  return input.name.size() == 1 ? place : absl::string_view::npos;
 }
 
 }  // namespace
@@ -341,13 +351,8 @@ absl::StatusOr<ParsedCall> ParseCall(const v1::AttendRequest& fields,
   }
   ATTN_RETURN_IF_ERROR(ReadOutputsWanted(fields.outputs(), &problem));
   ATTN_RETURN_IF_ERROR(LayOutOutputs(fields, *q_header, &call));
-  std::ranges::stable_partition(call.inputs, [](const InputTensor& input) {
-    return input.name == "q" || input.name == "k" || input.name == "v";
-  });
-  std::sort(call.inputs.begin(), call.inputs.begin() + 3,
-            [](const InputTensor& a, const InputTensor& b) {
-              return absl::string_view("qkv").find(a.name) < absl::string_view("qkv").find(b.name);
-            });
+  std::stable_sort(call.inputs.begin(), call.inputs.end(),
+                   [](const InputTensor& a, const InputTensor& b) { return Place(a) < Place(b); });
   return call;
 }
 

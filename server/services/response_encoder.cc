@@ -13,14 +13,18 @@ namespace v1 = attention::v1;
 
 // The plan as tensors: [batch, heads, Nq, Nk] levels and partial flags, offsets, permutations.
 struct PlanTensors {
+  std::vector<int64_t> shape;
   std::vector<int8_t> levels;
   std::vector<uint8_t> partial;
-  BlockPlan plan;
+  std::vector<int32_t> q_offsets;
+  std::vector<int32_t> k_offsets;
+  std::vector<int32_t> q_permutation;
+  std::vector<int32_t> k_permutation;
 };
 
-PlanTensors Densify(const BlockPlan& plan) {
+PlanTensors Densify(BlockPlan plan) {
   PlanTensors dense;
-  dense.plan = plan;
+  dense.shape = {plan.batch, plan.heads, plan.query_blocks(), plan.key_blocks()};
   const int64_t rows = plan.batch * plan.heads * plan.query_blocks();
   const int64_t columns = plan.key_blocks();
   dense.levels.assign(static_cast<size_t>(rows * columns), 0);
@@ -35,10 +39,22 @@ PlanTensors Densify(const BlockPlan& plan) {
       dense.partial[at] = entry.mask == BlockMask::kFull ? 0 : 1;
     }
   }
+  dense.q_offsets = std::move(plan.q_offsets);
+  dense.k_offsets = std::move(plan.k_offsets);
+  dense.q_permutation = std::move(plan.q_permutation);
+  dense.k_permutation = std::move(plan.k_permutation);
   return dense;
 }
 
-struct Owner {
+// What a reply keeps alive until gRPC has sent it.
+struct ReplyMemory {
+  explicit ReplyMemory(ReplyLedger* counted_in) : ledger(counted_in) {}
+  ReplyMemory(const ReplyMemory&) = delete;
+  ReplyMemory& operator=(const ReplyMemory&) = delete;
+  ~ReplyMemory() { ledger->Remove(bytes); }
+
+  ReplyLedger* const ledger;
+  int64_t bytes = 0;
   std::vector<BufferPool::Lease> leases;
   PlanTensors plan;
 };
@@ -56,12 +72,9 @@ void Append(std::string name, DType dtype, std::vector<int64_t> shape, const std
   parts->tensors.push_back(std::move(tensor));
 }
 
-void AppendPlan(const PlanTensors& dense, ResponseParts* parts) {
-  const BlockPlan& plan = dense.plan;
-  const std::vector<int64_t> shape = {plan.batch, plan.heads, plan.query_blocks(),
-                                      plan.key_blocks()};
-  Append("plan_levels", DType::kInt8, shape, dense.levels, parts);
-  Append("plan_partial", DType::kUint8, shape, dense.partial, parts);
+void AppendPlan(const PlanTensors& plan, ResponseParts* parts) {
+  Append("plan_levels", DType::kInt8, plan.shape, plan.levels, parts);
+  Append("plan_partial", DType::kUint8, plan.shape, plan.partial, parts);
   const std::pair<const char*, const std::vector<int32_t>*> vectors[] = {
       {"plan_q_offsets", &plan.q_offsets},
       {"plan_k_offsets", &plan.k_offsets},
@@ -77,8 +90,8 @@ void AppendPlan(const PlanTensors& dense, ResponseParts* parts) {
 }  // namespace
 
 ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lease> leases,
-                             const RunResult& result) {
-  auto owner = std::make_shared<Owner>();
+                             std::optional<BlockPlan> plan, ReplyLedger* ledger) {
+  auto owner = std::make_shared<ReplyMemory>(ledger);
   owner->leases = std::move(leases);
   ResponseParts parts;
   for (size_t i = 0; i < call.outputs.size(); ++i) {
@@ -94,10 +107,12 @@ ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lea
     parts.payload_bytes += output.bytes;
     parts.tensors.push_back(std::move(tensor));
   }
-  if (result.plan) {
-    owner->plan = Densify(*result.plan);
+  if (plan) {
+    owner->plan = Densify(*std::move(plan));
     AppendPlan(owner->plan, &parts);
   }
+  owner->bytes = parts.payload_bytes;
+  ledger->Add(owner->bytes);
   parts.owner = std::move(owner);
   return parts;
 }

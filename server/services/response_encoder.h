@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels/core/buffer_pool.h"
@@ -11,6 +12,7 @@
 #include "proto/attention/v1/attention.pb.h"
 #include "server/executor/stage_times.h"
 #include "server/services/parsed_call.h"
+#include "server/services/reply_ledger.h"
 #include "server/transport/wire_tensors.h"
 
 namespace attn {
@@ -21,10 +23,10 @@ struct ResponseParts {
   int64_t payload_bytes = 0;
 };
 
-// The outputs of `call`, whose memory `leases` holds in the same order, and the plan if the result
-// has one. Copies no payload.
+// The outputs of `call`, whose memory `leases` holds in the same order, and the plan if there is
+// one. Copies no payload. `ledger` counts it until gRPC has sent it.
 ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lease> leases,
-                             const RunResult& result);
+                             std::optional<BlockPlan> plan, ReplyLedger* ledger);
 
 void FillMetrics(const AttentionProblem& problem, const RunStats& stats, const StageTimes& times,
                  int64_t request_bytes, int64_t response_payload_bytes,

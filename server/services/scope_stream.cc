@@ -8,96 +8,107 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpcpp/alarm.h"
-#include "server/transport/proto_conversion.h"
+#include "kernels/core/status_macros.h"
+#include "server/policy/selection.h"
+#include "server/services/reply.h"
 #include "server/transport/status_mapping.h"
 
 namespace attn {
 
-// One stream. gRPC's callbacks, the time-to-live and EndAll race; whoever comes first ends it.
-// Kept alive by itself until gRPC is done with it, and by the alarm until that has fired.
-class ScopeStream final : public ScopeReactor, public std::enable_shared_from_this<ScopeStream> {
+// One stream. gRPC's callbacks, the time-to-live and EndAll race; whoever comes first ends it, and
+// what is sent is sent under the mutex: gRPC does not order a write and a finish of two threads.
+// Kept alive by itself until gRPC is done with it; every caller of End holds a reference.
+class ScopeStreams::Stream final : public ScopeReactor,
+                                   public std::enable_shared_from_this<ScopeStreams::Stream> {
  public:
-  ScopeStream(ScopeStreams* streams, PolicyState* policy, ScopeKind kind)
-      : streams_(streams), policy_(policy), kind_(kind) {}
+  Stream(ScopeStreams* streams, ScopeKind kind) : streams_(streams), kind_(kind) {}
 
   // To be called once, before anything else; gRPC may call back from here on.
   void KeepAlive() { self_ = shared_from_this(); }
   void Begin() { StartRead(&request_); }
 
   void End(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (ended_) return;
-      ended_ = true;
-      // Before the client learns of the end: what was in force before is in force again by then.
-      if (!scope_id_.empty()) policy_->CloseScope(scope_id_).IgnoreError();
-    }
+    absl::MutexLock lock(&mutex_);
+    EndLocked(status);
+  }
+
+ private:
+  void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (ended_) return;
+    ended_ = true;
+    // Before the client learns of the end: what was in force before is in force again by then.
+    if (opened()) policy().CloseScope(scope_id_).IgnoreError();
     expiry_.Cancel();
     Finish(ToGrpcStatus(status));
   }
 
- private:
-  void OnReadDone(bool ok) override {
+  void OnReadDone(bool ok) override ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    if (ended_) return;
+    if (!ok && opened()) return EndLocked(absl::OkStatus());
     if (!ok) {
-      return End(opened_ ? absl::OkStatus()
-                         : absl::InvalidArgumentError(
-                               "the stream ended before its first message, which opens the scope"));
+      return EndLocked(absl::InvalidArgumentError(
+          "the stream ended before its first message, which opens the scope"));
     }
-    if (opened_) {
-      return End(absl::InvalidArgumentError(
+    if (opened()) {
+      return EndLocked(absl::InvalidArgumentError(
           "a second message: the first opens the scope, the stream's end closes it"));
     }
-    if (const absl::Status status = Open(); !status.ok()) return End(status);
+    if (const absl::Status status = Open(); !status.ok()) return EndLocked(status);
     StartWrite(&response_);
     StartRead(&request_);
   }
 
-  absl::Status Open() ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (const std::string field = FindUnknownField(request_); !field.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("unknown field ", field));
-    }
-    absl::MutexLock lock(&mutex_);
-    if (ended_) return absl::CancelledError("the stream has ended");
-    absl::StatusOr<Scope> scope =
-        policy_->OpenScope(kind_, request_.backend(),
-                           absl::Milliseconds(request_.time_to_live_ms()), request_.holder());
-    if (!scope.ok()) return scope.status();
-    opened_ = true;
-    scope_id_ = scope->id;
-    const absl::Duration time_to_live = scope->expires - scope->opened;
+  absl::Status Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    ATTN_RETURN_IF_ERROR(CheckKnownFields(request_));
+    ATTN_RETURN_IF_ERROR(CheckInBuild(request_.backend(), *streams_->registry_));
+    ATTN_ASSIGN_OR_RETURN(
+        const Scope scope,
+        policy().OpenScope(kind_, request_.backend(),
+                           absl::Milliseconds(request_.time_to_live_ms()), request_.holder()));
+    scope_id_ = scope.id;
+    const absl::Duration time_to_live = scope.expires - scope.opened;
     response_.set_scope_id(scope_id_);
     response_.set_time_to_live_ms(absl::ToInt64Milliseconds(time_to_live));
-    expiry_.Set(absl::ToChronoTime(absl::Now() + time_to_live), [self = shared_from_this(),
+    // The alarm keeps its callback until it is destroyed, which is with this: a weak reference.
+    expiry_.Set(absl::ToChronoTime(absl::Now() + time_to_live), [weak = weak_from_this(),
                                                                  time_to_live](bool expired) {
-      if (!expired) return;
+      const std::shared_ptr<Stream> self = weak.lock();
+      if (!expired || self == nullptr) return;
       self->End(absl::DeadlineExceededError(absl::StrCat(
           "the scope's time-to-live of ", absl::FormatDuration(time_to_live), " is over")));
     });
     return absl::OkStatus();
   }
 
+  bool opened() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !scope_id_.empty(); }
+  PolicyState& policy() const { return *streams_->policy_; }
+
   void OnCancel() override { End(absl::CancelledError("the holder has gone")); }
 
   void OnDone() override {
-    const std::shared_ptr<ScopeStream> self = std::move(self_);
+    const std::shared_ptr<Stream> self = std::move(self_);
     streams_->Remove(this);
   }
 
   ScopeStreams* const streams_;
-  PolicyState* const policy_;
   const ScopeKind kind_;
-  std::shared_ptr<ScopeStream> self_;
+  std::shared_ptr<Stream> self_;
   attention::v1::HoldScopeRequest request_;
   attention::v1::HoldScopeResponse response_;
   grpc::Alarm expiry_;
-  bool opened_ = false;  // Read and written by OnReadDone alone.
   absl::Mutex mutex_;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  std::string scope_id_ ABSL_GUARDED_BY(mutex_);
+  std::string scope_id_ ABSL_GUARDED_BY(mutex_);  // Empty until opened.
 };
 
+ScopeStreams::ScopeStreams(PolicyState* policy, const Registry* registry)
+    : policy_(policy), registry_(registry) {}
+
+ScopeStreams::~ScopeStreams() = default;
+
 ScopeReactor* ScopeStreams::Start(ScopeKind kind) {
-  auto stream = std::make_shared<ScopeStream>(this, policy_, kind);
+  auto stream = std::make_shared<Stream>(this, kind);
   stream->KeepAlive();
   bool stopping = false;
   {
@@ -114,7 +125,7 @@ ScopeReactor* ScopeStreams::Start(ScopeKind kind) {
 }
 
 void ScopeStreams::EndAll() {
-  std::vector<std::shared_ptr<ScopeStream>> streams;
+  std::vector<std::shared_ptr<Stream>> streams;
   {
     absl::MutexLock lock(&mutex_);
     ended_ = true;
@@ -125,7 +136,7 @@ void ScopeStreams::EndAll() {
   }
 }
 
-void ScopeStreams::Remove(ScopeStream* stream) {
+void ScopeStreams::Remove(Stream* stream) {
   absl::MutexLock lock(&mutex_);
   std::erase_if(open_, [stream](const auto& open) { return open.get() == stream; });
 }

@@ -8,12 +8,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "grpcpp/support/server_callback.h"
+#include "kernels/core/registry.h"
 #include "proto/attention/v1/attention.pb.h"
 #include "server/policy/policy_state.h"
 
 namespace attn {
-
-class ScopeStream;
 
 using ScopeReactor =
     grpc::ServerBidiReactor<attention::v1::HoldScopeRequest, attention::v1::HoldScopeResponse>;
@@ -21,7 +20,9 @@ using ScopeReactor =
 // All open scope streams of a server. Thread-safe; outlives the gRPC server.
 class ScopeStreams {
  public:
-  explicit ScopeStreams(PolicyState* policy) : policy_(policy) {}
+  // Borrows both.
+  ScopeStreams(PolicyState* policy, const Registry* registry);
+  ~ScopeStreams();
 
   // A reactor that opens a scope on the first message and ends it with the stream. Deletes itself.
   ScopeReactor* Start(ScopeKind kind);
@@ -30,12 +31,13 @@ class ScopeStreams {
   void EndAll();
 
  private:
-  friend class ScopeStream;
-  void Remove(ScopeStream* stream);
+  class Stream;
+  void Remove(Stream* stream);
 
   PolicyState* const policy_;
+  const Registry* const registry_;
   absl::Mutex mutex_;
-  std::set<std::shared_ptr<ScopeStream>> open_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::shared_ptr<Stream>> open_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

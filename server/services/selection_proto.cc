@@ -44,11 +44,20 @@ void SetNames(absl::string_view canonical, const PolicySnapshot& policy, v1::Bac
 
 }  // namespace
 
+// The casts of ToProto below.
+static_assert(static_cast<int>(Rule::kScope) == v1::RULE_SCOPE);
+static_assert(static_cast<int>(Rule::kForced) == v1::RULE_FORCED);
+static_assert(static_cast<int>(Rule::kCall) == v1::RULE_CALL);
+static_assert(static_cast<int>(Rule::kEnvironment) == v1::RULE_ENVIRONMENT);
+static_assert(static_cast<int>(Rule::kPreset) == v1::RULE_PRESET);
+static_assert(static_cast<int>(Rule::kAutomatic) == v1::RULE_AUTOMATIC);
+
 void ToProto(const Selection& selection, v1::Selection* to) {
-  const BackendInfo& info = selection.backend->info();
-  to->set_backend(info.name);
-  to->set_device(info.device);
-  to->set_rule(static_cast<v1::Rule>(selection.rule));
+  if (selection.backend != nullptr) {
+    to->set_backend(selection.backend->info().name);
+    to->set_device(selection.backend->info().device);
+    to->set_rule(static_cast<v1::Rule>(selection.rule));
+  }
   to->set_requested(selection.requested);
   to->set_scope_id(selection.scope_id);
   to->set_preset(selection.preset);

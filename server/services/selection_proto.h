@@ -8,6 +8,7 @@
 
 namespace attn {
 
+// Without a backend only the refusals matter.
 void ToProto(const Selection& selection, attention::v1::Selection* to);
 
 // Every backend of the registry in the automatic order, then the canonical names that this build

@@ -26,6 +26,11 @@ constexpr int kKeepaliveTimeoutMs = 10'000;
 // Pings more often than this from a client close its connection.
 constexpr int kMinClientPingIntervalMs = 5'000;
 
+// Calls in flight on one connection; each may hold a whole message.
+constexpr int kMaxConcurrentStreams = 256;
+// From the last admitted call's end to the closing of connections: replies reach their callers.
+constexpr absl::Duration kFarewell = absl::Seconds(2);
+
 // One bind of gRPC: the address as given to it and the port that it reports.
 struct Binding {
   std::string address;
@@ -35,6 +40,10 @@ struct Binding {
 void SetLimits(const ListenOptions& options, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
   builder->SetMaxSendMessageSize(-1);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
+  // A compressed message is measured only after it has been inflated: 1 MB on the wire may be 1 GB.
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   // Two servers on one port would answer in turn, each with its own policy.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
@@ -63,7 +72,7 @@ class PrivateUmask {
 
 Server::Server(const ServiceContext& services)
     : services_(services),
-      scopes_(services.policy),
+      scopes_(services.policy, services.registry),
       attention_(services_, &scopes_),
       admin_(services_, &scopes_) {}
 
@@ -112,16 +121,21 @@ absl::Status Server::Listen(const ListenOptions& options) {
     }
     addresses_.push_back(BoundAddress(binding));
   }
+  // By name as well: `SERVING` for the server as a whole is gRPC's own default.
+  for (const char* service : {"attention.v1.AttentionService", "attention.v1.AdminService"}) {
+    server_->GetHealthCheckService()->SetServingStatus(service, true);
+  }
   return absl::OkStatus();
 }
 
 bool Server::Drain(absl::Duration limit) {
   if (server_ == nullptr) return true;
-  const absl::Time deadline = absl::Now() + limit;
   server_->GetHealthCheckService()->SetServingStatus(false);
   const bool drained = services_.executor->Drain(limit);
   scopes_.EndAll();
-  server_->Shutdown(absl::ToChronoTime(drained ? deadline + absl::Seconds(1) : absl::Now()));
+  // What is left are replies on their way, and streams of others (health watches, reflection),
+  // which would last for ever.
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + (drained ? kFarewell : absl::ZeroDuration())));
   server_->Wait();
   server_ = nullptr;
   return drained;

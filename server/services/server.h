@@ -23,7 +23,7 @@ struct ListenOptions {
   int64_t max_message_bytes = int64_t{1} << 30;
 };
 
-// Thread-safe after Start.
+// Start, Drain and destruction belong to one thread.
 class Server {
  public:
   // Listens on every address or on none. ALREADY_EXISTS if one is taken, INVALID_ARGUMENT if one

@@ -7,6 +7,7 @@
 #include "server/executor/call_observer.h"
 #include "server/executor/executor.h"
 #include "server/policy/policy_state.h"
+#include "server/services/reply_ledger.h"
 
 namespace attn {
 
@@ -15,6 +16,7 @@ struct ServiceContext {
   PolicyState* policy = nullptr;
   Executor* executor = nullptr;
   BufferPool* buffers = nullptr;
+  ReplyLedger* replies = nullptr;
   CallObserver* observer = nullptr;
 };
 

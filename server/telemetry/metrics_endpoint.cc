@@ -24,8 +24,11 @@
 namespace attn {
 namespace {
 
-// One serves Prometheus; the other lets a person look while a scraper hangs.
-constexpr size_t kThreads = 2;
+// A connection holds a thread until its answer is out: that many may hang and a scrape still gets
+// through at once, ...
+constexpr int kThreads = 8;
+// ... and more wait this long at most for those that ask nothing.
+constexpr int kRequestTimeoutMs = 2000;
 
 bool IsPort(absl::string_view text) {
   int port = 0;
@@ -92,7 +95,9 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Create(
   ATTN_ASSIGN_OR_RETURN(const ListenAddress listen, ParseListenAddress(address));
   // The library's exceptions end here.
   try {
-    auto exposer = std::make_unique<prometheus::Exposer>(listen.text, kThreads);
+    auto exposer = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+        "listening_ports", listen.text, "num_threads", absl::StrCat(kThreads), "request_timeout_ms",
+        absl::StrCat(kRequestTimeoutMs), "enable_keep_alive", "no"});
     exposer->RegisterCollectable(metrics);
     const int port = exposer->GetListeningPorts().at(0);
     return std::unique_ptr<MetricsEndpoint>(

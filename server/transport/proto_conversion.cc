@@ -31,6 +31,11 @@ absl::StatusOr<OptionValue> ListFromProto(const v1::OptionList& from, int depth)
   if (depth == kMaxOptionDepth) {
     return absl::InvalidArgumentError(absl::StrCat("lists nest deeper than ", kMaxOptionDepth));
   }
+  if (from.values_size() > kMaxOptionElements) {
+    return absl::InvalidArgumentError(absl::StrCat("a list of ", from.values_size(),
+                                                   " elements, at most ", kMaxOptionElements,
+                                                   " are allowed"));
+  }
   OptionList list;
   list.reserve(static_cast<size_t>(from.values_size()));
   for (const v1::OptionValue& element : from.values()) {
@@ -189,6 +194,16 @@ absl::StatusOr<MaskSpec> FromProto(const v1::Mask& mask) {
       return absl::InvalidArgumentError(
           absl::StrCat("mask.alignment ", v1::Mask::Alignment_Name(mask.alignment()),
                        " without mask.causal or mask.window, which it is of"));
+    }
+  }
+  const std::pair<const char*, int> counts[] = {{"q_lengths", mask.q_lengths_size()},
+                                                {"k_lengths", mask.k_lengths_size()},
+                                                {"cu_seqlens_q", mask.cu_seqlens_q_size()},
+                                                {"cu_seqlens_k", mask.cu_seqlens_k_size()}};
+  for (const auto& [name, count] : counts) {
+    if (count > kMaxSequences + 1) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "mask.", name, " has ", count, " entries, at most ", kMaxSequences + 1, " are allowed"));
     }
   }
   spec.q_lengths.assign(mask.q_lengths().begin(), mask.q_lengths().end());

@@ -24,7 +24,7 @@ using ByteSpan = std::span<const std::byte>;
 inline constexpr int kTensorsField = 32;
 
 // Bounds on what is copied while reading: the small fields of one message, and of one tensor.
-inline constexpr int64_t kMaxSmallFieldBytes = int64_t{8} << 20;
+inline constexpr int64_t kMaxSmallFieldBytes = int64_t{1} << 20;
 inline constexpr int64_t kMaxTensorHeaderBytes = 4096;
 
 struct WireTensor {

@@ -113,7 +113,9 @@ int ServeEchoes(const std::string& folder) {
   BufferPool buffers(int64_t{2} << 30);
   NullObserver observer;
   const auto executor = OrDie(Executor::Create({}, &observer));
-  const ServiceContext services{&registry, policy.get(), executor.get(), &buffers, &observer};
+  ReplyLedger replies(int64_t{4} << 30);
+  const ServiceContext services{&registry, policy.get(), executor.get(),
+                                &buffers,  &replies,     &observer};
   const auto attnd = OrDie(
       Server::Start({{"127.0.0.1:0", "unix:" + folder + "/attnd.sock"}, INT32_MAX}, services));
 

@@ -1,6 +1,6 @@
 #include <atomic>
-#include <cstring>
 #include <memory>
+#include <span>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -23,6 +23,10 @@ std::vector<std::byte> Bytes(size_t size) {
   std::vector<std::byte> bytes(size);
   for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>((i * 131 + i / 251) & 0xff);
   return bytes;
+}
+
+std::string Text(std::span<const std::byte> bytes) {
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 ClientTensor Int8(const std::string& name, const std::vector<std::byte>& data) {
@@ -62,12 +66,10 @@ TEST_P(Payload, ArrivesByteForByteBothWays) {
   const std::vector<std::byte> data = Bytes(GetParam().bytes);
   const absl::StatusOr<AttendResult> result = client->Attend(SmallCall(data), {});
   ASSERT_TRUE(result.ok()) << result.status();
-  ASSERT_EQ(received.size(), data.size());
-  EXPECT_EQ(std::memcmp(received.data(), data.data(), data.size()), 0);
+  EXPECT_TRUE(received == Text(data));
   const ReceivedTensor* out = result->Find("out");
   ASSERT_NE(out, nullptr);
-  ASSERT_EQ(out->data.size(), static_cast<int64_t>(data.size()));
-  EXPECT_EQ(std::memcmp(out->data.data(), data.data(), data.size()), 0);
+  EXPECT_TRUE(Text({out->data.data(), static_cast<size_t>(out->data.size())}) == Text(data));
   EXPECT_EQ(reinterpret_cast<uintptr_t>(out->data.data()) % 64, 0);
 }
 
@@ -135,14 +137,14 @@ TEST(Attend, RefusesAPayloadThatIsNotItsShapeBeforeSending) {
     std::vector<int64_t> shape;
     DType dtype;
     const char* text;
-  } kCases[] = {
+  } cases[] = {
       {{4}, DType::kBFloat16, "tensor 'q': payload has 16 bytes, but shape [4] of bf16 needs 8"},
       {{3, 3}, DType::kBFloat16, "needs 18"},
       {{-1, 16}, DType::kInt8, "shape [-1, 16] is negative or too large"},
       {{int64_t{1} << 40, int64_t{1} << 40}, DType::kInt8, "negative or too large"},
       {{int64_t{1} << 62}, DType::kInt64, "negative or too large"},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     AttendArguments call;
     call.tensors = {{.name = "q", .dtype = c.dtype, .shape = c.shape, .data = data}};
     const absl::Status status = client->Attend(call, {}).status();
@@ -265,15 +267,15 @@ TEST(Attend, ServesManyThreadsOverManyConnections) {
   const auto client = server.Connect({.connections = 3});
   std::atomic<int> correct = 0;
   std::vector<std::thread> threads;
+  threads.reserve(6);
   for (int t = 0; t < 6; ++t) {
     threads.emplace_back([&, t] {
       std::vector<std::byte> data(100'000, static_cast<std::byte>(t));
       for (int i = 0; i < 20; ++i) {
         const auto result = client->Attend(SmallCall(data), {});
-        if (result.ok() &&
-            std::memcmp(result->Find("out")->data.data(), data.data(), data.size()) == 0) {
-          ++correct;
-        }
+        if (!result.ok()) continue;
+        const ReceivedTensor& out = *result->Find("out");
+        if (Text({out.data.data(), static_cast<size_t>(out.data.size())}) == Text(data)) ++correct;
       }
     });
   }
@@ -345,7 +347,7 @@ TEST(Attend, CallsAMalformedAnswerAnInternalError) {
   const struct {
     const char* name;
     std::string answer;
-  } kCases[] = {
+  } cases[] = {
       {"garbage", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"},
       {"truncated", good.substr(0, good.size() - 1)},
       {"payload too short", Answer(attention::v1::DATA_TYPE_FP32, {4}, 15)},
@@ -356,7 +358,7 @@ TEST(Attend, CallsAMalformedAnswerAnInternalError) {
       {"no dtype", Answer(attention::v1::DATA_TYPE_UNSPECIFIED, {4}, 4)},
       {"unknown dtype", Answer(static_cast<attention::v1::DataType>(99), {4}, 4)},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     service.answer = c.answer;
     const absl::Status status = client->Attend(SmallCall(data), {}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInternal) << c.name << ": " << status;

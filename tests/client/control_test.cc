@@ -81,7 +81,7 @@ struct AddressCase {
 
 TEST(ServerAddress, IsHostAndPortOrASocketPath) {
   const std::string long_path = "unix:/" + std::string(120, 'a');
-  const AddressCase kCases[] = {
+  const AddressCase cases[] = {
       {"localhost:8601", true},
       {"10.0.0.1:1", true},
       {"[::1]:65535", true},
@@ -102,7 +102,7 @@ TEST(ServerAddress, IsHostAndPortOrASocketPath) {
       {"[]:80", false},
       {long_path.c_str(), false},
   };
-  for (const AddressCase& c : kCases) {
+  for (const AddressCase& c : cases) {
     EXPECT_EQ(CheckServerAddress(c.text).ok(), c.ok) << c.text;
   }
 }

@@ -9,6 +9,7 @@
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
+#include "grpc/grpc.h"
 #include "grpcpp/ext/health_check_service_server_builder_option.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "gtest/gtest.h"
@@ -18,6 +19,10 @@ namespace {
 
 using attention::v1::HoldScopeRequest;
 using attention::v1::HoldScopeResponse;
+
+// gRPC stays up from test to test: when its last user goes, it waits for its backup poller, which
+// after a large payload can sleep for ten seconds.
+const bool kGrpcKept = (grpc_init(), true);
 
 grpc::Status Hold(const ScopeBehaviour& behaviour, EventLog& log,
                   grpc::ServerReaderWriter<HoldScopeResponse, HoldScopeRequest>* stream,
@@ -175,6 +180,7 @@ FakeServer::FakeServer(const std::vector<grpc::Service*>& services) {
   static std::atomic<int> count = 0;
   const std::string path =
       absl::StrCat(testing::TempDir(), "/attn_client_", getpid(), "_", count.fetch_add(1));
+  EXPECT_TRUE(kGrpcKept);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   int port = 0;
@@ -202,7 +208,7 @@ std::string ClosedAddress() {
   const int listener = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
   socklen_t size = sizeof(address);
-  bind(listener, reinterpret_cast<sockaddr*>(&address), size);
+  EXPECT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
   getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
   close(listener);
   return absl::StrCat("127.0.0.1:", ntohs(address.sin_port));

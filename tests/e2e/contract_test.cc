@@ -1,4 +1,5 @@
 // What a client in any language sees: plain protobuf, health, reflection, metrics.
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -114,11 +115,67 @@ TEST_F(ContractTest, ExplainNeedsNoPayload) {
   ASSERT_TRUE(stub_->Explain(&second, request, &response).ok());
   EXPECT_EQ(response.error_code(), static_cast<int>(grpc::StatusCode::UNIMPLEMENTED));
   EXPECT_THAT(response.error_message(), HasSubstr("psa"));
+  EXPECT_EQ(response.selection().backend(), "");
+  EXPECT_EQ(response.selection().refused_size(), 14) << "every backend has its reason";
+}
+
+// Explain and Attend must not disagree about what runs.
+TEST_F(ContractTest, ExplainRefusesWhatAttendRefuses) {
+  const std::function<void(v1::AttendRequest&)> spoilers[] = {
+      [](auto& call) {
+        call.mutable_outputs()->set_plan(true);
+        call.mutable_outputs()->set_plan_block_q(16);
+        call.set_backend("flash");
+        (*call.mutable_options())["block_q"].set_int64_value(32);
+      },
+      [](auto& call) {
+        call.set_backend("flash");
+        call.set_scale(1e39);
+      },
+      [](auto& call) { call.set_backend("nothing"); },
+      [](auto& call) { call.mutable_mask()->add_k_lengths(7); },
+  };
+  for (const auto& spoil : spoilers) {
+    v1::ExplainRequest request;
+    *request.mutable_call() = ConstantValues("", {1, 2, 3, 4}, 0);
+    spoil(*request.mutable_call());
+    grpc::ClientContext first;
+    v1::AttendResponse reply;
+    const grpc::Status attended = stub_->Attend(&first, request.call(), &reply);
+    grpc::ClientContext second;
+    v1::ExplainResponse explained;
+    ASSERT_TRUE(stub_->Explain(&second, request, &explained).ok());
+    EXPECT_FALSE(attended.ok());
+    EXPECT_EQ(explained.error_code(), static_cast<int>(attended.error_code()));
+    EXPECT_EQ(explained.error_message(), attended.error_message());
+  }
+}
+
+// Protobuf would build an object for each of them before anyone could say no.
+TEST_F(ContractTest, ExplainBoundsTheTensorsOfItsCall) {
+  v1::ExplainRequest request;
+  for (int i = 0; i < 200'000; ++i) request.mutable_call()->add_tensors();
+  grpc::ClientContext context;
+  v1::ExplainResponse response;
+  ASSERT_TRUE(stub_->Explain(&context, request, &response).ok());
+  EXPECT_EQ(response.error_code(), static_cast<int>(grpc::StatusCode::INVALID_ARGUMENT));
+  EXPECT_THAT(response.error_message(), HasSubstr("tensors"));
+}
+
+// A megabyte on the wire may inflate to a gigabyte before it is measured.
+TEST_F(ContractTest, CompressedRequestsAreRefused) {
+  grpc::ClientContext context;
+  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  v1::AttendResponse response;
+  EXPECT_EQ(stub_->Attend(&context, ConstantValues("", {1, 2, 64, 64}, 0), &response).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
 }
 
 TEST_F(ContractTest, HealthAnswersByServiceName) {
   const auto client = server_->Connect();
   EXPECT_EQ(*client->CheckHealth(""), "SERVING");
+  EXPECT_EQ(*client->CheckHealth("attention.v1.AttentionService"), "SERVING");
+  EXPECT_EQ(*client->CheckHealth("attention.v1.AdminService"), "SERVING");
   EXPECT_EQ(client->CheckHealth("no.such.Service").status().code(), absl::StatusCode::kNotFound);
 }
 

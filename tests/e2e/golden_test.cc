@@ -67,8 +67,7 @@ INSTANTIATE_TEST_SUITE_P(All, GoldenAreaTest,
 class GoldenNoneFailsTest : public GoldenTest, public ::testing::WithParamInterface<std::string> {};
 
 TEST_P(GoldenNoneFailsTest, OfTheCasesThatItServes) {
-  const ProcessOutput run =
-      server_->Attn({"verify", GoldenFolder() + "/" + GetParam(), "--json"});
+  const ProcessOutput run = server_->Attn({"verify", GoldenFolder() + "/" + GetParam(), "--json"});
   const auto result = nlohmann::json::parse(run.out, nullptr, false);
   ASSERT_TRUE(result.is_object()) << run.out << run.err;
   EXPECT_EQ(result["failed"], 0) << run.out;
@@ -85,8 +84,7 @@ TEST_F(GoldenTest, MethodsOfLaterVersionsAreUnsupportedWithTheReason) {
 }
 
 TEST_F(GoldenTest, RealModelTensorsAgreeWithTheModel) {
-  const ProcessOutput run =
-      server_->Attn({"call", RealFile(), "--as_case", "--check", "--json"});
+  const ProcessOutput run = server_->Attn({"call", RealFile(), "--as_case", "--check", "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   const auto calls = nlohmann::json::parse(run.out)["calls"];
   ASSERT_EQ(calls.size(), 6U);
@@ -109,9 +107,8 @@ TEST_F(GoldenTest, OutputsAreWrittenAsSafetensors) {
 }
 
 TEST_F(GoldenTest, LoadReportsPercentilesAndNoErrors) {
-  const ProcessOutput run =
-      server_->Attn({"load", "--shape", "1x2x64x32", "--concurrency", "4", "--requests", "200",
-                     "--warmup", "8", "--json"});
+  const ProcessOutput run = server_->Attn({"load", "--shape", "1x2x64x32", "--concurrency", "4",
+                                           "--requests", "200", "--warmup", "8", "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err << run.out;
   EXPECT_THAT(run.out, HasSubstr("p99"));
 }

@@ -9,6 +9,9 @@
 #include <vector>
 
 #include "gmock/gmock.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/server_process.h"
 
@@ -78,6 +81,35 @@ TEST(LifecycleTest, OpenScopesDoNotKeepItFromStopping) {
   ASSERT_TRUE(scope.ok());
   EXPECT_EQ(server.Stop().exit_code, 0);
   EXPECT_EQ((*scope)->End().code(), absl::StatusCode::kUnavailable);
+}
+
+// Kubernetes and load balancers watch; a watch never ends by itself.
+TEST(LifecycleTest, HealthWatchDoesNotKeepItFromStopping) {
+  ServerProcess server;
+  grpc::GenericStub stub(grpc::CreateChannel(server.tcp(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const auto next = [&queue] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  const auto watch = stub.PrepareCall(&context, "/grpc.health.v1.Health/Watch", &queue);
+  watch->StartCall(nullptr);
+  ASSERT_TRUE(next());
+  const grpc::Slice everything;
+  watch->WriteLast(grpc::ByteBuffer(&everything, 1), grpc::WriteOptions(), nullptr);
+  ASSERT_TRUE(next());
+  grpc::ByteBuffer reply;
+  watch->Read(&reply, nullptr);
+  ASSERT_TRUE(next());
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)).exit_code, 0)
+      << "well below the drain limit of 30 s";
+  context.TryCancel();
+  grpc::Status status;
+  watch->Finish(&status, nullptr);
+  next();
 }
 
 TEST(LifecycleTest, CancelledAndLateCallsLeaveTheServerServing) {

@@ -141,10 +141,12 @@ TEST_F(ScopeTest, QuarantineRefusesAndRelease) {
   EXPECT_EQ(Attend(), automatic_);
 }
 
-TEST_F(ScopeTest, UnknownBackendOpensNothing) {
+TEST_F(ScopeTest, BackendThatCannotServeOpensNothing) {
   v1::HoldScopeRequest request;
   request.set_backend("flsh");
   EXPECT_EQ(client_->HoldScope(request, true).status().code(), absl::StatusCode::kInvalidArgument);
+  request.set_backend("psa");
+  EXPECT_EQ(client_->HoldScope(request, true).status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(client_->GetPolicy()->scopes_size(), 0);
 }
 

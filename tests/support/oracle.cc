@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tests/kernels/core/mask_oracle.h"
+#include "tests/support/mask_oracle.h"
 #include "tests/support/random_tensors.h"
 
 namespace attn {

@@ -26,7 +26,7 @@ class OwnedTensor {
               int64_t dim);
 
   MutableTensorView view() const { return view_; }
-  TensorView const_view() const { return AsConst(view_); }
+  TensorView const_view() const { return {view_.data, view_.dtype, view_.layout}; }
 
   // Rounds to the dtype.
   void Set(int64_t b, int64_t h, int64_t s, int64_t d, double value);

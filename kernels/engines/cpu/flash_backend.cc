@@ -1,5 +1,7 @@
 #include "kernels/engines/cpu/flash_backend.h"
 
+#include <cmath>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -38,9 +40,9 @@ constexpr OptionSpec kOptions[] = {
 };
 
 // A reported plan has the blocks that ran where the call names them.
-absl::Status CheckReportedBlock(const AttentionCall& call, const char* option,
+absl::Status CheckAgainstOption(const OptionMap& options, const char* option,
                                 int64_t wanted_block) {
-  const int64_t block = IntOption(call.options, option, wanted_block);
+  const int64_t block = IntOption(options, option, wanted_block);
   if (wanted_block == 0 || block == wanted_block) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("flash: outputs.plan_", option, " is ",
                                                  wanted_block, " but option ", option, " is ",
@@ -89,6 +91,21 @@ class FlashBackend final : public Backend {
 
   const BackendInfo& info() const override { return info_; }
 
+  absl::Status Supports(const AttentionProblem& problem) const override {
+    ATTN_RETURN_IF_ERROR(Backend::Supports(problem));
+    if (std::abs(problem.scale) <= std::numeric_limits<float>::max()) return absl::OkStatus();
+    return absl::UnimplementedError(absl::StrCat(
+        "flash: scale ", problem.scale, " is not finite in fp32; 'eager' computes in fp64"));
+  }
+
+  absl::Status Check(const AttentionProblem& problem, const OptionMap& options) const override {
+    if (!problem.wanted.plan) return absl::OkStatus();
+    ATTN_RETURN_IF_ERROR(CheckAgainstOption(options, "block_q", problem.wanted.plan_block_q));
+    ATTN_RETURN_IF_ERROR(CheckAgainstOption(options, "block_k", problem.wanted.plan_block_k));
+    return CheckReportedDensePlan(problem, IntOption(options, "block_q", kDefaultReportBlock),
+                                  IntOption(options, "block_k", kDefaultReportBlock));
+  }
+
   int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
     return PlanEngine::DenseBytes(problem, kSmallestBlock, kSmallestBlock) +
            ReportedDensePlanBytes(problem, kSmallestBlock);
@@ -98,12 +115,8 @@ class FlashBackend final : public Backend {
     const AttentionProblem& problem = call.problem;
     std::optional<ImplicitPlan> report;
     if (problem.wanted.plan) {
-      ATTN_RETURN_IF_ERROR(CheckReportedBlock(call, "block_q", problem.wanted.plan_block_q));
-      ATTN_RETURN_IF_ERROR(CheckReportedBlock(call, "block_k", problem.wanted.plan_block_k));
-      ATTN_ASSIGN_OR_RETURN(
-          report,
-          ReportedDensePlan(problem, IntOption(call.options, "block_q", kDefaultReportBlock),
-                            IntOption(call.options, "block_k", kDefaultReportBlock)));
+      report = ReportedDensePlan(problem, IntOption(call.options, "block_q", kDefaultReportBlock),
+                                 IntOption(call.options, "block_k", kDefaultReportBlock));
     }
     auto plan = std::make_unique<const Plan>(
         ImplicitPlan{.block_q = IntOption(call.options, "block_q", kDefaultBlockQ),

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/core/ceil_divide.h"
 #include "kernels/core/limits.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/engines/cpu/plan_tokens.h"
@@ -19,8 +20,6 @@ constexpr int64_t kPartFloats = int64_t{1} << 15;
 
 constexpr int64_t kNotListed = -1;
 constexpr int64_t kListed = 0;  // Until it has a place.
-
-int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Token `index` of a block at a level, as fp32: a row of `view`, or the mean of `level` rows, the
 // last of the block repeated where they end.

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/core/ceil_divide.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/engines/cpu/tile_kernels.h"
 #include "kernels/engines/cpu/tile_visibility.h"
@@ -14,8 +15,6 @@ namespace {
 
 // Work of a tile: about 20 microseconds at 100 GFLOP/s, well above the cost of handing it out.
 constexpr double kTileFlops = 2e6;
-
-int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 

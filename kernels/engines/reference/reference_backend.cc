@@ -5,7 +5,6 @@
 
 #include "kernels/core/limits.h"
 #include "kernels/core/plan_report.h"
-#include "kernels/core/status_macros.h"
 #include "kernels/engines/reference/reference_execution.h"
 
 namespace attn {
@@ -27,15 +26,18 @@ class ReferenceBackend final : public Backend {
 
   const BackendInfo& info() const override { return info_; }
 
+  absl::Status Check(const AttentionProblem& problem, const OptionMap&) const override {
+    return CheckReportedDensePlan(problem);
+  }
+
   int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
-    return ReportedDensePlanBytes(problem, kDefaultReportBlock);
+    return ReferenceExecution::TileBytes(problem, problem.key_len) +
+           ReportedDensePlanBytes(problem, kDefaultReportBlock);
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {
     std::optional<ImplicitPlan> report;
-    if (call.problem.wanted.plan) {
-      ATTN_ASSIGN_OR_RETURN(report, ReportedDensePlan(call.problem));
-    }
+    if (call.problem.wanted.plan) report = ReportedDensePlan(call.problem);
     return std::make_unique<ReferenceExecution>(call, report);
   }
 

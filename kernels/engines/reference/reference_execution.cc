@@ -67,6 +67,12 @@ ReferenceExecution::ReferenceExecution(const AttentionCall& call,
                                        std::optional<ImplicitPlan> report)
     : call_(call), report_(report), tiles_per_head_((call.problem.query_len + kRows - 1) / kRows) {}
 
+int64_t ReferenceExecution::TileBytes(const AttentionProblem& problem, int64_t keys) {
+  const int64_t doubles = kRows * (problem.head_dim + keys + problem.value_dim);
+  // Three takes, rounded up.
+  return doubles * static_cast<int64_t>(sizeof(double)) + 3 * kBufferAlignment;
+}
+
 Phase ReferenceExecution::phase(int /*index*/) {
   return {.stage = Stage::kKernel,
           .tiles = call_.problem.batch * call_.problem.heads * tiles_per_head_};
@@ -83,9 +89,7 @@ absl::Status ReferenceExecution::RunTile(int /*phase*/, int64_t index, Scratch& 
   for (int64_t r = 0; r < tile.rows(); ++r) {
     tile.seen[static_cast<size_t>(r)] = problem.mask.VisibleKeys(tile.b, tile.begin + r);
   }
-  const int64_t doubles = kRows * (problem.head_dim + tile.keys.size() + problem.value_dim);
-  ATTN_RETURN_IF_ERROR(scratch.Reserve(doubles * static_cast<int64_t>(sizeof(double)) +
-                                       3 * kBufferAlignment));  // Three takes, rounded up.
+  ATTN_RETURN_IF_ERROR(scratch.Reserve(TileBytes(problem, tile.keys.size())));
   scratch.Reset();
   tile.queries = scratch.Take<double>(kRows * problem.head_dim);
   tile.scores = scratch.Take<double>(kRows * tile.keys.size());

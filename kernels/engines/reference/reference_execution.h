@@ -15,6 +15,9 @@ namespace attn {
 // Borrows the call. A tile is a group of query rows of one sample and head.
 class ReferenceExecution final : public Execution {
  public:
+  // Scratch of a tile whose rows see `keys` keys.
+  static int64_t TileBytes(const AttentionProblem& problem, int64_t keys);
+
   // `report` is the plan to return, if one is wanted.
   ReferenceExecution(const AttentionCall& call, std::optional<ImplicitPlan> report);
 

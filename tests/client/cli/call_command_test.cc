@@ -1,4 +1,5 @@
 #include <cstring>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "client/golden/safetensors.h"
@@ -32,7 +33,7 @@ class CallCommand : public testing::Test {
                                   .data = std::as_bytes(std::span(values_))};
       }
     }
-    const std::string path = absl::StrCat(testing::TempDir(), "/tensors.safetensors");
+    std::string path = absl::StrCat(testing::TempDir(), "/tensors.safetensors");
     EXPECT_TRUE(WriteSafetensors(path, tensors, {}).ok());
     return path;
   }
@@ -160,9 +161,9 @@ TEST_F(CallCommand, RepeatsAsOftenAsAsked) {
   int calls = 0;
   service_.attend = [&](grpc::ServerContext* context, const AttendRequest& request,
                         AttendResponse* response) {
-    const grpc::Status status = EchoQuery(context, request, response);
-    const int64_t kQueue[] = {900, 100, 500};
-    response->mutable_metrics()->set_queue_ns(kQueue[calls++ % 3]);
+    grpc::Status status = EchoQuery(context, request, response);
+    const int64_t queue_ns[] = {900, 100, 500};
+    response->mutable_metrics()->set_queue_ns(queue_ns[calls++ % 3]);
     return status;
   };
   const AttnOutput output = Call({WriteFile({""}), "--repeat", "3", "--json"});
@@ -175,17 +176,67 @@ TEST_F(CallCommand, ChecksAgainstEagerInAScopeOfItsOwn) {
   const AttnOutput output = Call({WriteFile({""}), "--check", "--json", "--backend", "flash"});
   ASSERT_EQ(output.exit_code, 0) << output.err;
   const nlohmann::json check = output.json()["calls"][0]["check"];
-  EXPECT_EQ(check["backend"], "eager");
+  EXPECT_EQ(check["against"], "eager");
   EXPECT_EQ(check["rel_l2"], 0.0);
   EXPECT_EQ(check["passed"], true);
   EXPECT_TRUE(service_.log.WaitFor("open eager for attn call --check 0 ms"));
   EXPECT_TRUE(service_.log.WaitFor("half-close"));
 }
 
-TEST_F(CallCommand, FailsWhenEagerDisagrees) {
+// How often each key stands anywhere in the document.
+void CountKeys(const nlohmann::json& value, std::map<std::string, int>* counts) {
+  for (const auto& [key, item] : value.items()) {
+    if (value.is_object()) ++(*counts)[key];
+    if (item.is_structured()) CountKeys(item, counts);
+  }
+}
+
+TEST_F(CallCommand, OnlyTheChoiceIsCalledBackendAndRule) {
   service_.attend = [](grpc::ServerContext* context, const AttendRequest& request,
                        AttendResponse* response) {
     const grpc::Status status = EchoQuery(context, request, response);
+    attention::v1::Refusal& refusal = *response->mutable_selection()->add_refused();
+    refusal.set_backend("vsa");
+    refusal.set_rule(attention::v1::RULE_PRESET);
+    refusal.set_reason("not in this build");
+    return status;
+  };
+  const AttnOutput output = Call({WriteFile({"a.", "b."}), "--check", "--json"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  std::map<std::string, int> counts;
+  CountKeys(output.json(), &counts);
+  EXPECT_EQ(counts["calls"], 1);
+  EXPECT_EQ(counts["backend"], 2);
+  EXPECT_EQ(counts["rule"], 2);
+  EXPECT_EQ(counts["check"], 2);
+  const nlohmann::json refused = output.json()["calls"][0]["refused"][0];
+  EXPECT_EQ(refused,
+            nlohmann::json({{"name", "vsa"}, {"by", "preset"}, {"reason", "not in this build"}}));
+}
+
+// 2e-5 is an error of fp32, and rounding where either side has 16 bits.
+TEST_F(CallCommand, HoldsFp32ToFp32) {
+  service_.attend = [](grpc::ServerContext* context, const AttendRequest& request,
+                       AttendResponse* response) {
+    const grpc::Status status = EchoQuery(context, request, response);
+    if (request.scope_id().empty()) return status;
+    std::string& data = *response->mutable_outputs(0)->mutable_data();
+    float values[kElements];
+    std::memcpy(values, data.data(), sizeof(values));
+    for (float& value : values) value *= 1 + 2e-5F;
+    std::memcpy(data.data(), values, sizeof(values));
+    return status;
+  };
+  const std::string file = WriteFile({""});
+  const AttnOutput output = Call({file, "--check", "--json"});
+  EXPECT_EQ(output.exit_code, 1);
+  EXPECT_EQ(output.json()["calls"][0]["check"]["limit"], 1e-5);
+}
+
+TEST_F(CallCommand, FailsWhenEagerDisagrees) {
+  service_.attend = [](grpc::ServerContext* context, const AttendRequest& request,
+                       AttendResponse* response) {
+    grpc::Status status = EchoQuery(context, request, response);
     if (!request.scope_id().empty()) (*response->mutable_outputs(0)->mutable_data())[3] = 0x41;
     return status;
   };
@@ -213,9 +264,26 @@ TEST_F(CallCommand, FailsWithTheServersStatus) {
   EXPECT_EQ(output.json()["error"]["message"], "no model 'wan'");
 }
 
+TEST_F(CallCommand, SaysThatTheServerDrainsOnlyWhereItDoes) {
+  service_.attend = [](auto*, const auto&, auto*) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "draining\x1b[2J");
+  };
+  const std::string file = WriteFile({""});
+  const AttnOutput draining = Call({file});
+  EXPECT_EQ(draining.exit_code, 1);
+  EXPECT_THAT(draining.err, HasSubstr("attn: UNAVAILABLE: draining\\x1b[2J\n"));
+  EXPECT_THAT(draining.err, HasSubstr("attn: hint: the server is draining"));
+
+  // Before any call is made.
+  const AttnOutput unwritable = Call({file, "--out", file + "/nowhere/out.safetensors"});
+  EXPECT_EQ(unwritable.exit_code, 2);
+  EXPECT_THAT(unwritable.err, HasSubstr("attn: NOT_FOUND: "));
+  EXPECT_THAT(unwritable.err, testing::Not(HasSubstr("hint")));
+}
+
 TEST_F(CallCommand, RefusesWrongArgumentsBeforeItCalls) {
   const std::string file = WriteFile({""});
-  const std::vector<std::vector<std::string>> kCases = {
+  const std::vector<std::vector<std::string>> cases = {
       {"/nowhere/at/all.safetensors"},
       {},
       {file, "--window", "1"},
@@ -231,7 +299,7 @@ TEST_F(CallCommand, RefusesWrongArgumentsBeforeItCalls) {
       {file, "--as_case"},
       {file, "--server", "nonsense"},
   };
-  for (const auto& arguments : kCases) {
+  for (const auto& arguments : cases) {
     std::vector<std::string> with_json = arguments;
     with_json.push_back("--json");
     const AttnOutput output = Call(with_json);
@@ -250,6 +318,22 @@ TEST(Attn, SaysWhatToDoWithoutAServer) {
   EXPECT_THAT(output.err, HasSubstr("attnd"));
 }
 
+TEST(Attn, NamesTheCommandThatDoesNotExist) {
+  const AttnOutput near = RunAttn({"--json", "backend", "--all"});
+  EXPECT_EQ(near.exit_code, 2);
+  EXPECT_THAT(near.err, HasSubstr("unknown command 'backend'; did you mean 'backends'? known: "));
+  EXPECT_TRUE(near.json().contains("error"));
+  EXPECT_THAT(RunAttn({"bogus"}).err, testing::ContainsRegex("'bogus'.* call, verify, .*health"));
+  EXPECT_THAT(RunAttn({"--bogus"}).err, HasSubstr("unknown option '--bogus'"));
+  EXPECT_THAT(RunAttn({}).err, HasSubstr("known: call, "));
+}
+
+TEST(Attn, TellsItsVersion) {
+  const AttnOutput output = RunAttn({"--version"});
+  EXPECT_EQ(output.exit_code, 0);
+  EXPECT_THAT(output.out, testing::MatchesRegex("attn [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
 TEST(Attn, ExplainsEveryCommand) {
   EXPECT_EQ(RunAttn({}).exit_code, 2);
   EXPECT_THAT(RunAttn({"--help"}).out, HasSubstr("quarantine"));
@@ -258,7 +342,8 @@ TEST(Attn, ExplainsEveryCommand) {
     const AttnOutput output = RunAttn({command, "--help"});
     EXPECT_EQ(output.exit_code, 0) << command;
     EXPECT_THAT(output.out, HasSubstr(absl::StrCat("attn ", command))) << "an example";
-    EXPECT_THAT(output.out, testing::ContainsRegex("[Ee]xit code")) << command;
+    EXPECT_THAT(output.out, HasSubstr("\nExamples:\n")) << command;
+    EXPECT_THAT(output.out, HasSubstr("\nExit codes: ")) << command;
   }
 }
 

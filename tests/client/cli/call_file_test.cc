@@ -15,11 +15,11 @@ using testing::HasSubstr;
 
 // A file with tensors of these names, each [2] of bf16: 1, -2.
 SafetensorsFile FileWith(const std::vector<std::string>& names) {
-  static const uint16_t kValues[] = {0x3f80, 0xc000};
+  const uint16_t values[] = {0x3f80, 0xc000};
   std::map<std::string, FileTensor, std::less<>> tensors;
   for (const std::string& name : names) {
     tensors[name] = {
-        .dtype = DType::kBFloat16, .shape = {2}, .data = std::as_bytes(std::span(kValues))};
+        .dtype = DType::kBFloat16, .shape = {2}, .data = std::as_bytes(std::span(values))};
   }
   const std::string path = absl::StrCat(testing::TempDir(), "/call_file_test.safetensors");
   EXPECT_TRUE(WriteSafetensors(path, tensors, {}).ok());

@@ -47,6 +47,19 @@ TEST_F(SteeringCommands, BackendsListAndShowOne) {
   EXPECT_THAT(unknown.err, HasSubstr("did you mean 'flash'?"));
 }
 
+TEST_F(SteeringCommands, BackendsSayNothingOfWhatIsNotThere) {
+  attention::v1::Backend& flash = *service_.backends.mutable_backends(1);
+  flash.set_available(false);
+  service_.backends.mutable_backends(0)->set_min_head_dim(1);
+  service_.backends.mutable_backends(0)->set_max_head_dim(256);
+  flash.set_unavailable_reason("not in this build\x1b[2J");
+  const AttnOutput list = RunAttn({"backends"});
+  EXPECT_THAT(list.out, HasSubstr("1-256"));
+  EXPECT_THAT(list.out, testing::Not(HasSubstr("0-0")));
+  EXPECT_THAT(list.out, HasSubstr("unavailable: not in this build\\x1b[2J"));
+  EXPECT_THAT(RunAttn({"backends", "flash"}).out, HasSubstr("automatic order\n"));
+}
+
 TEST_F(SteeringCommands, ExplainDescribesTensorsWithoutData) {
   service_.explanation.mutable_selection()->set_backend("flash");
   service_.explanation.mutable_selection()->set_rule(attention::v1::RULE_PRESET);
@@ -75,8 +88,12 @@ TEST_F(SteeringCommands, ExplainFailsWhereTheCallWould) {
   EXPECT_EQ(output.exit_code, 1);
   EXPECT_EQ(output.json()["error"]["code"], "UNIMPLEMENTED");
   EXPECT_EQ(output.json()["selection"]["refused"][0]["reason"], "supported: 1 to 256");
-  EXPECT_THAT(RunAttn({"explain", "--shape", "1x8x16x999"}).err,
-              HasSubstr("nobody takes head_dim 999"));
+  EXPECT_EQ(output.json()["selection"]["refused"][0]["name"], "flash");
+  const AttnOutput table = RunAttn({"explain", "--shape", "1x8x16x999"});
+  EXPECT_EQ(table.out,
+            "would not run  rule  reason\n"
+            "flash          none  supported: 1 to 256\n");
+  EXPECT_THAT(table.err, HasSubstr("nobody takes head_dim 999"));
   EXPECT_EQ(RunAttn({"explain"}).exit_code, 2);
   EXPECT_EQ(RunAttn({"explain", "--q_shape", "1x1x1x1"}).exit_code, 2);
   EXPECT_EQ(RunAttn({"explain", "file", "--shape", "1x1x1x1"}).exit_code, 2);
@@ -93,12 +110,16 @@ TEST_F(SteeringCommands, ForceSetsAndClears) {
   EXPECT_EQ(RunAttn({"force", "--clear"}).exit_code, 1);
 }
 
-TEST_F(SteeringCommands, QuarantineNeedsAReason) {
+TEST_F(SteeringCommands, QuarantineAndRelease) {
   EXPECT_EQ(RunAttn({"quarantine", "flash", "--reason", "wrong answers"}).exit_code, 0);
   EXPECT_TRUE(admin_.log.WaitFor("quarantine flash: wrong answers"));
+  EXPECT_EQ(RunAttn({"quarantine", "eager"}).exit_code, 0);
+  EXPECT_TRUE(admin_.log.WaitFor("quarantine eager: by an operator"));
   EXPECT_EQ(RunAttn({"quarantine", "--release", "flash"}).exit_code, 0);
   EXPECT_TRUE(admin_.log.WaitFor("release flash"));
-  EXPECT_EQ(RunAttn({"quarantine", "flash"}).exit_code, 2);
+  EXPECT_EQ(RunAttn({"quarantine", "eager", "--release", "--json"}).json()["quarantined"], false);
+  EXPECT_TRUE(admin_.log.WaitFor("release eager"));
+  EXPECT_EQ(RunAttn({"quarantine", "flash", "--release", "--reason", "x"}).exit_code, 2);
   EXPECT_EQ(RunAttn({"quarantine"}).exit_code, 2);
 }
 
@@ -188,6 +209,11 @@ TEST_F(SteeringCommands, ScopeAnswersAsShellsDo) {
   EXPECT_EQ(scope({"/"}), 126);
   EXPECT_EQ(RunAttn({"scope", "--backend", "eager"}).exit_code, 2);
   EXPECT_EQ(RunAttn({"scope", "--", "true"}).exit_code, 2);
+}
+
+TEST_F(SteeringCommands, ScopeSeesTheEndWhereChildrenAreIgnored) {
+  std::signal(SIGCHLD, SIG_IGN);
+  EXPECT_EQ(RunAttn({"scope", "--backend", "eager", "--", "sh", "-c", "exit 6"}).exit_code, 6);
 }
 
 TEST_F(SteeringCommands, ScopeWarnsWhenItEndsEarly) {

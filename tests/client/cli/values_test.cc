@@ -3,6 +3,7 @@
 #include "client/cli/call_report.h"
 #include "client/cli/latency_summary.h"
 #include "client/cli/parse_values.h"
+#include "client/cli/printable.h"
 #include "client/cli/random_tensor.h"
 #include "client/cli/shape_flags.h"
 #include "client/cli/table.h"
@@ -28,7 +29,7 @@ TEST(ParseValues, ReadsWhatTheHelpSays) {
 }
 
 TEST(ParseValues, RefusesTheRestAndNamesTheFlag) {
-  const absl::Status kRefused[] = {
+  const absl::Status refused[] = {
       ParseIntegers("--f", "1,,2").status(),    ParseIntegers("--f", "").status(),
       ParseIntegers("--f", "1.5").status(),     ParseShape("--f", "1x0").status(),
       ParseShape("--f", "8x").status(),         ParseShape("--f", "1,8").status(),
@@ -36,7 +37,7 @@ TEST(ParseValues, RefusesTheRestAndNamesTheFlag) {
       ParseDuration("--f", "inf").status(),     ParseDType("--f", "fp8").status(),
       ParseOptions("--f", {"a"}).status(),      ParseOptions("--f", {"=1"}).status(),
       ParseOptions("--f", {"a=null"}).status(), ParseOptions("--f", {"a=1", "a=2"}).status()};
-  for (const absl::Status& status : kRefused) {
+  for (const absl::Status& status : refused) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(status.message()), testing::StartsWith("--f"));
   }
@@ -49,7 +50,16 @@ TEST(Table, AlignsColumnsAndHidesControlCharacters) {
   EXPECT_EQ(table.Text(),
             "name       ms  why\n"
             "flash   1.500\n"
-            "x      12.000  a?[31mb\n");
+            "x      12.000  a\\x1b[31mb\n");
+}
+
+TEST(Printable, EscapesControlCharactersAlone) {
+  EXPECT_EQ(Printable("a\nb\t\x7f\r"), "a\\nb\\t\\x7f\\r");
+  EXPECT_EQ(Printable("\xc2\x9b"
+                      "31m"),
+            "\\xc2\\x9b"
+            "31m");
+  EXPECT_EQ(Printable("2\xc2\xb5s, na\xc3\xafve \\"), "2\xc2\xb5s, na\xc3\xafve \\");
 }
 
 TEST(LatencySummary, TakesTheNearestRank) {
@@ -67,11 +77,11 @@ TEST(LatencySummary, TakesTheNearestRank) {
 
 TEST(MedianMetrics, IsTakenFieldByField) {
   std::vector<attention::v1::CallMetrics> metrics(3);
-  const int64_t kQueue[] = {30, 10, 20};
-  const int64_t kKernel[] = {1, 3, 2};
+  const int64_t queue_ns[] = {30, 10, 20};
+  const int64_t kernel_ns[] = {1, 3, 2};
   for (size_t i = 0; i < 3; ++i) {
-    metrics[i].set_queue_ns(kQueue[i]);
-    metrics[i].set_kernel_ns(kKernel[i]);
+    metrics[i].set_queue_ns(queue_ns[i]);
+    metrics[i].set_kernel_ns(kernel_ns[i]);
   }
   EXPECT_EQ(MedianMetrics(metrics).queue_ns(), 20);
   EXPECT_EQ(MedianMetrics(metrics).kernel_ns(), 2);

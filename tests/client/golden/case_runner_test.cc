@@ -150,7 +150,7 @@ TEST(CaseRunnerTest, AlteredOutFails) {
   const CaseReport report =
       RunAgainst(ReadFile("dense/bf16_d40_s129"), Altered("dense/bf16_d40_s129", "out", 77, 1e-3F));
   EXPECT_EQ(report.verdict, Verdict::kFail);
-  EXPECT_THAT(ReportLine(report), StartsWith("FAIL dense/bf16_d40_s129: widened out rel_l2 "));
+  EXPECT_THAT(ReportLine(report), StartsWith("fail dense/bf16_d40_s129: widened out rel_l2 "));
   EXPECT_THAT(ReportLine(report), HasSubstr("max 1.00e-03 (limit 2.00e-04)"));
 }
 
@@ -304,7 +304,7 @@ TEST(CaseRunnerTest, OtherKindsAreSkipped) {
   SmallCase small;
   small.json["kind"] = "mask";
   const CaseReport report = RunStored(Read(small));
-  EXPECT_EQ(ReportLine(report), "skip test/small: kind mask");
+  EXPECT_EQ(ReportLine(report), "skipped test/small: kind mask");
 }
 
 TEST(CaseRunnerTest, WhatCannotBeSentIsUnsupported) {
@@ -334,7 +334,7 @@ TEST(CaseRunnerTest, UnimplementedIsUnsupportedAndAnyOtherErrorAFailure) {
             "unsupported test/small: vsa: not built");
   RefusingClient invalid(golden_case, absl::InvalidArgumentError("unknown option 'sparsity'"));
   EXPECT_EQ(ReportLine(RunCase(golden_case, {}, invalid)),
-            "FAIL test/small: unknown option 'sparsity'");
+            "fail test/small: unknown option 'sparsity'");
 }
 
 TEST(CaseRunnerTest, FileThatIsNoCaseFails) {
@@ -344,8 +344,29 @@ TEST(CaseRunnerTest, FileThatIsNoCaseFails) {
   WriteBytes(path, "garb");
   const CaseReport report = RunCaseFile(path, {}, client);
   EXPECT_EQ(report.verdict, Verdict::kFail);
-  EXPECT_THAT(ReportLine(report), StartsWith("FAIL " + path + ": shorter than"));
+  EXPECT_THAT(ReportLine(report), StartsWith("fail " + path + ": shorter than"));
   EXPECT_EQ(RunCaseFile(TestPath("none"), {}, client).verdict, Verdict::kFail);
+}
+
+TEST(CaseRunnerTest, LineEscapesWhatServersSay) {
+  CaseReport report;
+  report.name = "test/small";
+  report.reason = "\x1b[2J\nall passed";
+  report.verdict = Verdict::kUnsupported;
+  EXPECT_EQ(ReportLine(report), "unsupported test/small: \\x1b[2J\\nall passed");
+  report.verdict = Verdict::kFail;
+  EXPECT_EQ(ReportLine(report), "fail test/small: \\x1b[2J\\nall passed");
+}
+
+TEST(CaseRunnerTest, JsonSaysTheSameWords) {
+  CaseReport report;
+  for (const auto& [verdict, word] :
+       {std::pair(Verdict::kPass, "pass"), std::pair(Verdict::kFail, "fail"),
+        std::pair(Verdict::kUnsupported, "unsupported"), std::pair(Verdict::kSkip, "skipped")}) {
+    report.verdict = verdict;
+    EXPECT_EQ(ReportJson(report)["verdict"], word);
+    EXPECT_THAT(ReportLine(report), StartsWith(std::string(word) + " "));
+  }
 }
 
 TEST(CaseRunnerTest, TallyDecidesSuccess) {

@@ -165,6 +165,10 @@ TEST(SafetensorsTest, EveryTruncationOfAFileIsRefused) {
 TEST(SafetensorsTest, MissingFileAndFolderAreNotFound) {
   EXPECT_EQ(SafetensorsFile::Read(TestPath("none")).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(SafetensorsFile::Read(testing::TempDir()).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(WriteSafetensors(TestPath("no_folder/file"), {}, {}).code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(WriteSafetensors(testing::TempDir(), {}, {}).code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(SafetensorsTest, WriterRefusesWhatTheFormatCannotHold) {

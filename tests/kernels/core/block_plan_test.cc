@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/kernels/core/mask_oracle.h"
+#include "tests/support/mask_oracle.h"
 
 namespace attn {
 namespace {
@@ -176,6 +176,8 @@ TEST(BlockPlan, ValidateFindsEachBrokenRule) {
       {"order", [](BlockPlan& plan) { std::swap(plan.entries[0], plan.entries[1]); },
        "row 0 lists key block 0 after 1"},
       {"level", [](BlockPlan& plan) { plan.entries[1].level = 0; }, "level 0"},
+      {"large level", [](BlockPlan& plan) { plan.entries[1].level = 128; },
+       "level 128, allowed: 1 to 127"},
       {"masked level", [](BlockPlan& plan) { plan.entries[1].mask = BlockMask::kInterval; },
        "a block of level 2 is masked"},
       {"bits missing", [](BlockPlan& plan) { plan.entries[0].bits = -1; },

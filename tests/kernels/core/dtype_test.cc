@@ -19,7 +19,7 @@ struct DTypeCase {
   bool is_float;
 };
 
-constexpr DTypeCase kCases[] = {
+constexpr DTypeCase kDTypeCases[] = {
     {DType::kFloat32, "fp32", 32, 36, true},  {DType::kFloat16, "fp16", 16, 18, true},
     {DType::kBFloat16, "bf16", 16, 18, true}, {DType::kInt32, "int32", 32, 36, false},
     {DType::kInt64, "int64", 64, 72, false},  {DType::kUint8, "uint8", 8, 9, false},
@@ -27,8 +27,8 @@ constexpr DTypeCase kCases[] = {
 };
 
 TEST(DType, TableOfTypes) {
-  ASSERT_EQ(std::size(kCases), std::size(kAllDTypes));
-  for (const DTypeCase& row : kCases) {
+  ASSERT_EQ(std::size(kDTypeCases), std::size(kAllDTypes));
+  for (const DTypeCase& row : kDTypeCases) {
     SCOPED_TRACE(row.name);
     EXPECT_EQ(Name(row.dtype), row.name);
     EXPECT_EQ(DTypeFromName(row.name), row.dtype);

@@ -17,6 +17,7 @@ struct FakeBehaviour {
   std::vector<int64_t> tiles = {1};  // Of each phase.
   absl::Status available;
   absl::Status supports;
+  absl::Status check;
   absl::Status prepare;
   std::string failing_step;  // The step of `steps` at which RunTile fails.
 };
@@ -67,6 +68,9 @@ class FakeBackend : public Backend {
   const BackendInfo& info() const override { return info_; }
   absl::Status Available() const override { return behaviour_.available; }
   absl::Status Supports(const AttentionProblem&) const override { return behaviour_.supports; }
+  absl::Status Check(const AttentionProblem&, const OptionMap&) const override {
+    return behaviour_.check;
+  }
   int64_t WorkspaceBytes(const AttentionProblem&) const override { return 0; }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall&) const override {
     steps_.push_back("prepare");

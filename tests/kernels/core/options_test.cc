@@ -45,14 +45,14 @@ TEST(ValidateOptions, TakesEveryTypeWhereItIsDeclared) {
   EXPECT_TRUE(ValidateOptions("vsa", {{"ratio", {int64_t{1}}}}, kSpecs).ok());
 }
 
-struct RefusalCase {
+struct OptionRefusalCase {
   std::string name;
   OptionMap options;
   std::string text;
 };
 
 TEST(ValidateOptions, RefusesByNameAndSaysWhatIsAllowed) {
-  const RefusalCase cases[] = {
+  const OptionRefusalCase cases[] = {
       {"unknown, near",
        {{"blok_q", {int64_t{16}}}},
        "vsa: unknown option 'blok_q'; did you mean 'block_q'? known: block_q, ratio, causal"},
@@ -71,7 +71,7 @@ TEST(ValidateOptions, RefusesByNameAndSaysWhatIsAllowed) {
        {{"levels", Nested(kMaxOptionDepth + 1)}},
        "option 'levels' nests lists more than 4 deep"},
   };
-  for (const RefusalCase& refusal : cases) {
+  for (const OptionRefusalCase& refusal : cases) {
     SCOPED_TRACE(refusal.name);
     const absl::Status status = ValidateOptions("vsa", refusal.options, kSpecs);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -86,16 +86,10 @@ TEST(ValidateOptions, BoundsTheirNumber) {
             absl::InvalidArgumentError("vsa: 65 options, allowed: at most 64"));
 }
 
-TEST(TypedReads, GiveTheValueOrTheDefault) {
-  const OptionMap options = {
-      {"block_q", {int64_t{32}}}, {"ratio", {int64_t{1}}}, {"top", {0.25}}, {"causal", {true}}};
+TEST(IntOption, GivesTheValueOrTheDefault) {
+  const OptionMap options = {{"block_q", {int64_t{32}}}};
   EXPECT_EQ(IntOption(options, "block_q", 64), 32);
   EXPECT_EQ(IntOption(options, "block_k", 64), 64);
-  EXPECT_EQ(FloatOption(options, "ratio", 0.5), 1.0);
-  EXPECT_EQ(FloatOption(options, "top", 0.5), 0.25);
-  EXPECT_EQ(FloatOption(options, "bottom", 0.5), 0.5);
-  EXPECT_EQ(BoolOption(options, "causal", false), true);
-  EXPECT_EQ(BoolOption(options, "quirks", true), true);
 }
 
 }  // namespace

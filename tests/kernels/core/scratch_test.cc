@@ -53,6 +53,19 @@ TEST(Scratch, TakesAreAlignedDisjointAndReusedAfterReset) {
   EXPECT_EQ(scratch.Take<char>(64), a);
 }
 
+TEST(Scratch, TrimFreesOnlyWhatIsUnusuallyLarge) {
+  Scratch scratch;
+  ASSERT_TRUE(scratch.Reserve(kMaxIdleScratchBytes).ok());
+  scratch.Trim();
+  EXPECT_EQ(scratch.capacity(), kMaxIdleScratchBytes);
+  ASSERT_TRUE(scratch.Reserve(kMaxIdleScratchBytes + 1).ok());
+  EXPECT_GT(scratch.capacity(), kMaxIdleScratchBytes);
+  scratch.Trim();
+  EXPECT_EQ(scratch.capacity(), 0);
+  ASSERT_TRUE(scratch.Reserve(64).ok());
+  scratch.Take<char>(64)[63] = 1;
+}
+
 TEST(Scratch, GrowsAndReportsWhatCannotBe) {
   Scratch scratch;
   ASSERT_TRUE(scratch.Reserve(64).ok());

@@ -90,7 +90,7 @@ TEST(RowConversion, StoreThenLoadGivesTheRowBackInEveryDTypeAndLayout) {
       for (int64_t b = 0; b < 2; ++b) {
         for (int64_t h = 0; h < 2; ++h) {
           for (int64_t s = 0; s < 3; ++s) {
-            LoadRow(AsConst(view), b, h, s, row.data());
+            LoadRow({view.data, view.dtype, view.layout}, b, h, s, row.data());
             for (const float value : row) ASSERT_EQ(value, expected++) << Name(dtype);
           }
         }

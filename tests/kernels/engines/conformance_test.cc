@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "kernels/builtin_backends.h"
-#include "kernels/core/inline_executor.h"
+#include "tests/support/run_inline.h"
 
 namespace attn {
 namespace {

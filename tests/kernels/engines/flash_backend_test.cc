@@ -6,11 +6,12 @@
 #include <memory>
 #include <string>
 
-#include "kernels/core/inline_executor.h"
 #include "kernels/core/limits.h"
+#include "kernels/engines/reference/reference_backend.h"
 #include "tests/kernels/engines/conformance.h"
 #include "tests/support/oracle.h"
 #include "tests/support/random_tensors.h"
+#include "tests/support/run_inline.h"
 
 namespace attn {
 namespace {
@@ -116,9 +117,20 @@ TEST(FlashBackend, RefusesAPlanThatItCannotReport) {
     call.call.problem.wanted.plan = true;
     call.call.problem.wanted.plan_block_q = row.plan_block_q;
     call.call.options = row.options;
-    const absl::Status status = flash->Prepare(call.call).status();
+    const absl::Status status = flash->Check(call.call.problem, row.options);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << row.name;
     EXPECT_THAT(std::string(status.message()), HasSubstr(row.text)) << row.name;
+  }
+}
+
+TEST(FlashBackend, RefusesAScaleThatFp32CannotHold) {
+  for (const double scale : {1e39, -1e39}) {
+    OwnedCall call({.query_len = 10, .key_len = 10});
+    call.call.problem.scale = scale;
+    const absl::Status status = CreateFlashBackend()->Supports(call.call.problem);
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("1e+39 is not finite in fp32"));
+    EXPECT_TRUE(CreateReferenceBackend()->Supports(call.call.problem).ok());
   }
 }
 

@@ -49,9 +49,18 @@ absl::StatusOr<std::vector<int64_t>> Integers(const GoldenCase& golden, const st
   return integers;
 }
 
+// 0 where the case names none.
+double Scale(const GoldenCase& golden) {
+  const auto scale = golden.options.find("scale");
+  if (scale == golden.options.end()) return 0;
+  const auto* integer = std::get_if<int64_t>(&scale->second.value);
+  return integer != nullptr ? static_cast<double>(*integer) : std::get<double>(scale->second.value);
+}
+
 absl::StatusOr<MaskSpec> Mask(const GoldenCase& golden, const std::string& prefix) {
   MaskSpec spec;
-  spec.causal = BoolOption(golden.options, "causal", false);
+  const auto causal = golden.options.find("causal");
+  spec.causal = causal != golden.options.end() && std::get<bool>(causal->second.value);
   if (const auto window = golden.options.find("window"); window != golden.options.end()) {
     const auto& ends = std::get<OptionList>(window->second.value);
     spec.window = Window{std::get<int64_t>(ends.at(0).value), std::get<int64_t>(ends.at(1).value)};
@@ -136,7 +145,7 @@ absl::Status GoldenCall::AddProblem(const GoldenCase& golden, const std::string&
   problem.value_dim = call_.v.dim(3);
   problem.dtype = dtype;
   problem.out_dtype = dtype;
-  problem.scale = FloatOption(golden.options, "scale", 0);
+  problem.scale = Scale(golden);
   ATTN_ASSIGN_OR_RETURN(const MaskSpec spec, Mask(golden, prefix));
   ATTN_ASSIGN_OR_RETURN(
       problem.mask, IntervalMask::Create(spec, problem.batch, problem.query_len, problem.key_len));

@@ -11,9 +11,9 @@
 #include "client/golden/golden_case.h"
 #include "client/golden/tensor_compare.h"
 #include "kernels/builtin_backends.h"
-#include "kernels/core/inline_executor.h"
 #include "tests/kernels/engines/golden_call.h"
 #include "tests/support/golden_files.h"
+#include "tests/support/run_inline.h"
 
 namespace attn {
 namespace {

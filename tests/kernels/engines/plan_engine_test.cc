@@ -17,7 +17,7 @@
 namespace attn {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kNanInput = std::numeric_limits<double>::quiet_NaN();
 
 struct PlanCase {
   std::string name;
@@ -133,8 +133,8 @@ TEST(PlanEngine, UnlistedAndHiddenNanDoesNotLeak) {
   for (int64_t head = 0; head < 2; ++head) {
     for (int64_t key = 0; key < 96; ++key) {
       for (int64_t d = 0; d < 32 && hidden(key); ++d) {
-        call.k.Set(0, head, key, d, kNan);
-        call.v.Set(0, head, key, d, kNan);
+        call.k.Set(0, head, key, d, kNanInput);
+        call.v.Set(0, head, key, d, kNanInput);
       }
     }
   }

@@ -7,10 +7,10 @@
 #include <memory>
 #include <string>
 
-#include "kernels/core/inline_executor.h"
 #include "kernels/core/limits.h"
 #include "tests/support/oracle.h"
 #include "tests/support/random_tensors.h"
+#include "tests/support/run_inline.h"
 
 namespace attn {
 namespace {
@@ -69,10 +69,21 @@ TEST(ReferenceBackend, RefusesAPlanBeyondTheBound) {
   OwnedCall call(
       {.heads = 1, .kv_heads = 1, .query_len = 1 << 20, .key_len = 1 << 20, .head_dim = 1});
   call.call.problem.wanted.plan = true;
-  const absl::Status status = CreateReferenceBackend()->Prepare(call.call).status();
+  const absl::Status status = CreateReferenceBackend()->Check(call.call.problem, {});
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()),
               testing::HasSubstr(std::to_string(kMaxReportedPlanEntries)));
+}
+
+TEST(ReferenceBackend, WorkspaceCoversTheScratchOfATile) {
+  OwnedCall call({.query_len = 50, .key_len = 1000, .head_dim = 8});
+  const std::unique_ptr<Backend> eager = CreateReferenceBackend();
+  const auto execution = eager->Prepare(call.call);
+  ASSERT_TRUE(execution.ok());
+  Scratch scratch;
+  ASSERT_TRUE((*execution)->RunTile(0, 0, scratch).ok());
+  EXPECT_GE(scratch.capacity(), 16 * 1000 * 8);
+  EXPECT_GE(eager->WorkspaceBytes(call.call.problem), scratch.capacity());
 }
 
 TEST(ReferenceBackend, HasNoOptions) {

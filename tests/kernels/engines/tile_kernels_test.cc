@@ -14,8 +14,8 @@
 namespace attn {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinityFloat = std::numeric_limits<float>::infinity();
+constexpr float kNanFloat = std::numeric_limits<float>::quiet_NaN();
 
 // Aligned floats, normal data by default.
 class Floats {
@@ -122,7 +122,7 @@ TEST_P(Kernels, SoftmaxOfPiecesIsThatOfTheWhole) {
     const int64_t keys = std::min<int64_t>(37, 300 - begin);
     const Floats piece(PaddedCount(keys));
     std::copy_n(scores.data() + begin, keys, piece.data());
-    float carry = kNan;
+    float carry = kNanFloat;
     GetParam().update_softmax({piece.data(), &state, &carry, 1, keys});
     for (double& weight : weights) weight *= carry;
     weights.insert(weights.end(), piece.data(), piece.data() + keys);
@@ -142,13 +142,13 @@ TEST_P(Kernels, SoftmaxOfSpecialScores) {
     float lse;
   };
   const Row rows[] = {
-      {"nothing visible", {-kInfinity, -kInfinity}, false, -kInfinity},
-      {"one visible", {-kInfinity, 3}, false, 3},
+      {"nothing visible", {-kInfinityFloat, -kInfinityFloat}, false, -kInfinityFloat},
+      {"one visible", {-kInfinityFloat, 3}, false, 3},
       {"far below", {-1e30F, 0}, false, 0},
       {"largest floats", {3e38F, -3e38F}, false, 3e38F},
-      {"nan", {1, kNan, -kInfinity}, true, kNan},
-      {"nan among hidden", {-kInfinity, kNan, -kInfinity}, true, kNan},
-      {"infinity", {1, kInfinity}, true, kNan},
+      {"nan", {1, kNanFloat, -kInfinityFloat}, true, kNanFloat},
+      {"nan among hidden", {-kInfinityFloat, kNanFloat, -kInfinityFloat}, true, kNanFloat},
+      {"infinity", {1, kInfinityFloat}, true, kNanFloat},
   };
   for (const Row& row : rows) {
     const auto keys = static_cast<int64_t>(row.scores.size());
@@ -161,7 +161,8 @@ TEST_P(Kernels, SoftmaxOfSpecialScores) {
       if (row.nan) {
         EXPECT_TRUE(std::isnan(scores[j])) << row.name;
       } else {
-        const bool visible = row.scores[static_cast<size_t>(j)] == row.lse && row.lse > -kInfinity;
+        const bool visible =
+            row.scores[static_cast<size_t>(j)] == row.lse && row.lse > -kInfinityFloat;
         EXPECT_EQ(scores[j], visible ? 1 : 0) << row.name;
       }
     }

@@ -9,6 +9,7 @@
 namespace attn {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 struct AddressCase {
@@ -64,7 +65,18 @@ INSTANTIATE_TEST_SUITE_P(Addresses, AddressSyntaxTest,
                          }),
                          [](const auto& test) { return test.param.name; });
 
-TEST(HostAndPortTest, RefusesSockets) { EXPECT_FALSE(CheckHostAndPort("unix:metrics.sock").ok()); }
+TEST(MetricsAddressTest, IsAnIpAddressOrLocalhost) {
+  for (const char* address :
+       {"localhost:8602", "127.0.0.1:0", "0.0.0.0:1", "[::1]:8602", "[::]:0"}) {
+    EXPECT_EQ(CheckMetricsAddress(address), absl::OkStatus()) << address;
+  }
+  for (const char* address : {"host:8602", "example.org:1", "1.2.3:1", "LOCALHOST:1",
+                              "[fe80::1%eth0]:1", "unix:metrics.sock", "localhost"}) {
+    EXPECT_EQ(CheckMetricsAddress(address).code(), absl::StatusCode::kInvalidArgument) << address;
+  }
+  EXPECT_THAT(std::string(CheckMetricsAddress("host:8602").message()),
+              AllOf(HasSubstr("'host:8602'"), HasSubstr("resolves no names")));
+}
 
 }  // namespace
 }  // namespace attn

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_split.h"
+#include "tests/server/config/status_lines.h"
 #include "tests/server/config/temporary_file.h"
 
 namespace attn {
@@ -20,10 +20,6 @@ using testing::HasSubstr;
 using testing::Optional;
 using testing::Pair;
 using testing::StartsWith;
-
-std::vector<std::string> Lines(const absl::Status& status) {
-  return absl::StrSplit(std::string(status.message()), '\n');
-}
 
 TEST(LoadPresetFileTest, ShippedFileDescribesTheModels) {
   const auto table = LoadPresetFile(std::string(ATTN_SOURCE_DIR) + "/config/attention_config.yaml");

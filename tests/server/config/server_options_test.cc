@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_split.h"
+#include "tests/server/config/status_lines.h"
 #include "tests/server/config/temporary_file.h"
 
 namespace attn {
@@ -15,10 +15,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-std::vector<std::string> Lines(const absl::Status& status) {
-  return absl::StrSplit(std::string(status.message()), '\n');
-}
 
 TEST(LoadServerOptionsTest, ShippedFileGivesTheDefaultsAndThePresets) {
   const std::string folder = std::string(ATTN_SOURCE_DIR) + "/config/";
@@ -107,7 +103,7 @@ TEST(LoadServerOptionsTest, ReportsAllMistakesAtOnceInTheOrderOfLines) {
       Lines(status),
       ElementsAre(
           AllOf(StartsWith(at + "1: unknown key 'worker'"), HasSubstr("did you mean 'workers'?")),
-          at + "2: max_waiting_calls: expected an integer from 1 to 1000000, here stands 'many'",
+          at + "2: max_waiting_calls: expected an integer from 0 to 1000000, here stands 'many'",
           at + "3: max_running_calls: 0 is out of range, allowed: 1 to 4096",
           at + "5: listen: address 'localhost': no port, expected host:port",
           at + "6: listen: expected an address, here stands a list",
@@ -144,7 +140,7 @@ TEST(ValidateTest, ReportsAllMistakesAtOnce) {
   options.metrics_listen = "8602";
   options.force_backend = "NO_ATTENTION";
   options.workers = -1;
-  options.max_waiting_calls = 0;
+  options.max_waiting_calls = -1;
   options.max_running_calls = 5000;
   options.max_admitted_bytes = 0;
   options.max_message_bytes = int64_t{1} << 31;
@@ -155,8 +151,8 @@ TEST(ValidateTest, ReportsAllMistakesAtOnce) {
       ElementsAre("listen: address 'nowhere': no port, expected host:port",
                   "listen: address 'a:1' is listed twice",
                   "metrics_listen: address '8602': no port, expected host:port",
-                  StartsWith("force_backend: "), "workers: -1 is out of range, allowed: 0 to 4096",
-                  StartsWith("max_waiting_calls: 0 is out of range"),
+                  StartsWith("force_backend: "), "workers: -1 is out of range, allowed: 0 to 1024",
+                  StartsWith("max_waiting_calls: -1 is out of range"),
                   StartsWith("max_running_calls: 5000 is out of range"),
                   StartsWith("max_admitted_bytes: 0 is out of range"),
                   StartsWith("max_message_bytes: 2147483648 is out of range"),

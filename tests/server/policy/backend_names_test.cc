@@ -147,7 +147,9 @@ TEST(BackendNames, SageKernelNamesFixTheirArithmetic) {
     return std::get<std::string>(name.options.at(key).value);
   };
   const auto number = [](const ResolvedName& name, const char* key) {
-    return FloatOption(name.options, key, -1);
+    const auto& value = name.options.at(key).value;
+    const auto* integer = std::get_if<int64_t>(&value);
+    return integer != nullptr ? static_cast<double>(*integer) : std::get<double>(value);
   };
   const ResolvedName triton = ResolveBackendName("_sage_qk_int8_pv_fp16_triton").value();
   EXPECT_EQ(text(triton, "qk_granularity"), "per_block");

@@ -25,6 +25,9 @@ class Fake : public Backend {
                                                  " not supported, supported: 1 to ",
                                                  fake_.max_head_dim));
   }
+  absl::Status Check(const AttentionProblem&, const OptionMap&) const override {
+    return fake_.check;
+  }
   int64_t WorkspaceBytes(const AttentionProblem&) const override { return 0; }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall&) const override {
     return absl::InternalError("a fake backend runs nothing");

@@ -20,7 +20,8 @@ struct FakeBackend {
   bool exact = true;
   std::span<const OptionSpec> options = {};
   absl::Status available = absl::OkStatus();
-  int64_t max_head_dim = 256;  // Larger ones are not supported.
+  int64_t max_head_dim = 256;             // Larger ones are not supported.
+  absl::Status check = absl::OkStatus();  // Of valid options against any problem.
 };
 
 // Options of the fake sage: `pv` ("fp16" or "fp8"), `block_q` (int) and the others that its aliases

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -207,18 +208,18 @@ TEST_F(PolicyStateTest, QuarantineThatMakesNoSenseIsRefused) {
   EXPECT_TRUE(quarantine("flash", 256).ok());
 }
 
-TEST_F(PolicyStateTest, PresetsAreReplacedForLaterSnapshotsOnly) {
+TEST_F(PolicyStateTest, ControlCharactersInReasonsAndHoldersAreRefused) {
   const auto state = MakeState();
-  ModelPresets model;
-  model.default_preset = "dense";
-  model.presets["dense"] = {"dense", "auto", "", {}};
-  const auto before = state->Snapshot();
-  state->ReplacePresets(std::make_shared<const PresetTable>(
-      std::map<std::string, ModelPresets, std::less<>>{{"wan", model}}));
-  EXPECT_FALSE(before->presets->Find("wan", "").ok());
-  EXPECT_TRUE(state->Snapshot()->presets->Find("wan", "").ok());
-  state->ReplacePresets(nullptr);
-  EXPECT_FALSE(state->Snapshot()->presets->Find("wan", "").ok());
+  for (const char* text : {"a\nb", "\x1b[31m", "\x7f", "tab\t"}) {
+    const absl::Status reason = state->QuarantineBackend("flash", text, false).status();
+    EXPECT_EQ(reason.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(reason.message()), HasSubstr("control character"));
+    EXPECT_FALSE(absl::StrContains(reason.message(), text));
+    EXPECT_EQ(
+        state->OpenScope(ScopeKind::kCalls, "flash", absl::ZeroDuration(), text).status().code(),
+        absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_TRUE(state->QuarantineBackend("flash", "dépassé: 3 ulp", false).ok());
 }
 
 }  // namespace

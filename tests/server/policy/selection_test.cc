@@ -294,32 +294,74 @@ TEST(Selection, NothingLeftIsInvalidArgumentOnlyIfEveryBackendThatWasTriedSaysSo
   EXPECT_EQ(empty.status().code(), absl::StatusCode::kUnimplemented);
 }
 
-TEST(Explain, NamesEveryOtherBackendWithItsReason) {
+// `OUTCOME` and, of the backends that are in a standard registry, `BACKEND / REASON`.
+std::vector<std::string> Explained(const SelectionRequest& request, int64_t head_dim = 64) {
   const Registry registry = StandardRegistry();
-  const PolicySnapshot policy;
-  const auto others = [&](const SelectionRequest& request, int64_t head_dim) {
-    std::vector<std::string> lines;
-    const auto selection = Explain(policy, registry, request, MakeProblem(head_dim));
-    lines.push_back(Outcome(selection));
-    for (const Refusal& refusal : selection->refused) {
-      lines.push_back(absl::StrCat(refusal.backend, " / ", refusal.reason));
-    }
-    return lines;
-  };
+  const Explanation explained = Explain({}, registry, request, MakeProblem(head_dim));
+  const Selection& selection = explained.selection;
+  EXPECT_EQ(explained.status.ok(), selection.backend != nullptr);
+  std::vector<std::string> lines = {explained.status.ok() ? Outcome(selection) : "failed"};
+  for (const Refusal& refusal : selection.refused) {
+    if (registry.Find(refusal.backend) == nullptr) continue;
+    lines.push_back(absl::StrCat(refusal.backend, " / ", refusal.reason));
+  }
+  return lines;
+}
+
+TEST(Explain, NamesEveryOtherBackendWithItsReason) {
+  EXPECT_THAT(Explained({}), ElementsAre("automatic:flash",
+                                         "sage / approximate; the call does not set "
+                                         "allow_approximate",
+                                         "psa / approximate; the call does not set "
+                                         "allow_approximate",
+                                         "eager / could serve; 'flash' is first in the automatic "
+                                         "order"));
   EXPECT_THAT(
-      others({}, 64),
-      ElementsAre("automatic:flash", "sage / approximate; the call does not set allow_approximate",
-                  "psa / approximate; the call does not set allow_approximate",
-                  "eager / could serve; 'flash' is first in the automatic order"));
-  EXPECT_THAT(
-      others({.backend = "eager", .allow_approximate = true}, 300),
+      Explained({.backend = "eager", .allow_approximate = true}, 300),
       ElementsAre("call:eager", "flash / flash: head_dim 300 not supported, supported: 1 to 256",
                   "sage / sage: head_dim 300 not supported, supported: 1 to 256",
                   "psa / psa: head_dim 300 not supported, supported: 1 to 256"));
-  EXPECT_THAT(others({.backend = "psa", .allowed_backends = {"eager", "flash"}}, 64),
+  EXPECT_THAT(Explained({.backend = "psa", .allowed_backends = {"eager", "flash"}}),
               ElementsAre("call:psa", "flash / could serve; rule 'call' names 'psa'",
                           "sage / not among the call's allowed_backends",
                           "eager / could serve; rule 'call' names 'psa'"));
+}
+
+TEST(Explain, NamesEveryBackendWithItsReasonWhereTheCallFails) {
+  EXPECT_THAT(
+      Explained({.backend = "flash"}, 300),
+      ElementsAre("failed", "flash / flash: head_dim 300 not supported, supported: 1 to 256",
+                  "sage / approximate; the call does not set allow_approximate",
+                  "psa / approximate; the call does not set allow_approximate",
+                  "eager / could serve; the call does not set allow_fallback"));
+  EXPECT_THAT(Explained({.allowed_backends = {"psa"}}),
+              ElementsAre("failed", "flash / not among the call's allowed_backends",
+                          "sage / not among the call's allowed_backends",
+                          "psa / approximate; the call does not set allow_approximate",
+                          "eager / not among the call's allowed_backends"));
+  EXPECT_THAT(Explained({.scope_id = "x"}),
+              ElementsAre("failed", "flash / not tried: the call itself is wrong",
+                          "sage / not tried: the call itself is wrong",
+                          "psa / not tried: the call itself is wrong",
+                          "eager / not tried: the call itself is wrong"));
+}
+
+TEST(Explain, NamesEveryCanonicalBackendOnce) {
+  const Registry registry = StandardRegistry();
+  for (const SelectionRequest& request :
+       {SelectionRequest{}, SelectionRequest{.backend = "nabla"}, SelectionRequest{.scope_id = "x"},
+        SelectionRequest{.allowed_backends = {"nabla"}}}) {
+    const Selection selection = Explain({}, registry, request, MakeProblem()).selection;
+    std::vector<std::string> named;
+    if (selection.backend != nullptr) named.push_back(selection.backend->info().name);
+    for (const Refusal& refusal : selection.refused) {
+      named.push_back(refusal.backend);
+      if (registry.Find(refusal.backend) != nullptr) continue;
+      EXPECT_THAT(refusal.reason, testing::HasSubstr("not in this build")) << refusal.backend;
+    }
+    const auto canonical = CanonicalBackendNames();
+    EXPECT_THAT(named, testing::UnorderedElementsAreArray(canonical.begin(), canonical.end()));
+  }
 }
 
 TEST(Explain, FailsAsTheCallWould) {
@@ -328,10 +370,29 @@ TEST(Explain, FailsAsTheCallWould) {
   for (const SelectionRequest& request :
        {SelectionRequest{.backend = "nabla"}, SelectionRequest{.scope_id = "x"},
         SelectionRequest{.allowed_backends = {"psa"}}}) {
-    const auto explained = Explain(policy, registry, request, MakeProblem());
-    EXPECT_FALSE(explained.ok());
-    EXPECT_EQ(explained.status(), Select(policy, registry, request, MakeProblem()).status());
+    const absl::Status status = Explain(policy, registry, request, MakeProblem()).status;
+    EXPECT_FALSE(status.ok());
+    EXPECT_EQ(status, Select(policy, registry, request, MakeProblem()).status());
   }
+}
+
+TEST(Select, SaysThatAllowedBackendsAreNotInThisBuild) {
+  const auto selection =
+      Select({}, StandardRegistry(), {.allowed_backends = {"nabla", "VSA"}}, MakeProblem());
+  EXPECT_EQ(selection.status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(Message(selection),
+              testing::AllOf(testing::HasSubstr("allowed_backends: 'nabla' is not in this build"),
+                             testing::HasSubstr("allowed_backends: 'vsa' is not in this build")));
+}
+
+TEST(Select, AsksTheBackendForOptionsAgainstTheProblem) {
+  const Registry registry = MakeRegistry(
+      {{.name = "flash", .cost_rank = 1, .check = absl::InvalidArgumentError("flash: blocks")},
+       {.name = "eager", .cost_rank = 2}});
+  EXPECT_EQ(Outcome(Select({}, registry, {}, MakeProblem())), "automatic:eager");
+  const auto named = Select({}, registry, {.backend = "flash"}, MakeProblem());
+  EXPECT_EQ(named.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Message(named), testing::StartsWith("flash: blocks"));
 }
 
 }  // namespace

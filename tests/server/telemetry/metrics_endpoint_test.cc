@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -37,8 +38,8 @@ std::shared_ptr<prometheus::Collectable> SomeMetrics() {
   return observer.metrics();
 }
 
-// The whole answer to a GET, headers included; empty if nobody listens.
-std::string Get(bool ipv6, int port, const std::string& path) {
+// A connection over loopback; -1 if nobody listens.
+int Connect(bool ipv6, int port) {
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
   v4.sin_port = htons(static_cast<uint16_t>(port));
@@ -50,16 +51,24 @@ std::string Get(bool ipv6, int port, const std::string& path) {
   const int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
   const int connected = ipv6 ? connect(fd, reinterpret_cast<sockaddr*>(&v6), sizeof(v6))
                              : connect(fd, reinterpret_cast<sockaddr*>(&v4), sizeof(v4));
+  if (connected == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+// The whole answer to a GET, headers included; empty if nobody listens.
+std::string Get(bool ipv6, int port, const std::string& path) {
+  const int fd = Connect(ipv6, port);
   std::string answer;
-  if (connected == 0) {
+  if (fd >= 0) {
     const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
     EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
     char buffer[4096];
     for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0;) {
       answer.append(buffer, static_cast<size_t>(n));
     }
+    close(fd);
   }
-  close(fd);
   return answer;
 }
 
@@ -75,6 +84,22 @@ TEST(MetricsEndpointTest, ServesMetricsAtTheirPathAndNothingElse) {
                                 "device=\"cpu\"} 1\n")));
     EXPECT_THAT(Get(false, port, "/"), ContainsRegex("^HTTP/1.. 404"));
     EXPECT_THAT(Get(false, port, "/etc/passwd"), ContainsRegex("^HTTP/1.. 404"));
+  }
+}
+
+// With fewer threads than idle connections the scrape would wait until one is given up.
+TEST(MetricsEndpointTest, IdleConnectionsDoNotHoldUpAScrape) {
+  const auto endpoint = MetricsEndpoint::Create("127.0.0.1:0", SomeMetrics());
+  ASSERT_TRUE(endpoint.ok()) << endpoint.status();
+  std::vector<int> idle;
+  for (int i = 0; i < 6; ++i) idle.push_back(Connect(false, (*endpoint)->port()));
+  EXPECT_THAT(idle, testing::Each(testing::Ge(0)));
+  EXPECT_THAT(Get(false, (*endpoint)->port(), "/metrics"), HasSubstr("attn_build_info"));
+  // None was given up to answer it: reading from each would block.
+  for (const int fd : idle) {
+    char byte = 0;
+    EXPECT_EQ(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+    close(fd);
   }
 }
 

@@ -198,7 +198,7 @@ TEST(SplitTensorsTest, BoundsTheSmallFields) {
   const absl::Status status = Split(first + Field(1, std::string(rest + 1, 'n'))).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(std::string(status.message()),
-            "malformed message at byte 7: fields beside the tensors exceed 8388608 bytes");
+            "malformed message at byte 7: fields beside the tensors exceed 1048576 bytes");
 }
 
 TEST(SplitTensorsTest, RefusesMoreThanProtobufAllows) {

@@ -1,4 +1,4 @@
-#include "kernels/core/inline_executor.h"
+#include "tests/support/run_inline.h"
 
 #include <memory>
 #include <utility>
@@ -12,6 +12,7 @@ absl::StatusOr<RunResult> RunInline(const Backend& backend, const AttentionCall&
   ATTN_RETURN_IF_ERROR(backend.Available());
   ATTN_RETURN_IF_ERROR(backend.Supports(call.problem));
   ATTN_RETURN_IF_ERROR(ValidateOptions(backend.info().name, call.options, backend.info().options));
+  ATTN_RETURN_IF_ERROR(backend.Check(call.problem, call.options));
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Execution> execution, backend.Prepare(call));
   Scratch scratch;
   for (int index = 0; index < execution->phase_count(); ++index) {

@@ -1,7 +1,7 @@
 // Random interval masks and the definition of visibility, one element at a time, straight from the
 // words of the contract: what mask and plan are tested against.
-#ifndef ATTN_TESTS_KERNELS_CORE_MASK_ORACLE_H_
-#define ATTN_TESTS_KERNELS_CORE_MASK_ORACLE_H_
+#ifndef ATTN_TESTS_SUPPORT_MASK_ORACLE_H_
+#define ATTN_TESTS_SUPPORT_MASK_ORACLE_H_
 
 #include <cstdint>
 #include <random>
@@ -29,4 +29,4 @@ bool Sees(const MaskCase& mask_case, int64_t b, int64_t i, int64_t j);
 
 }  // namespace attn
 
-#endif  // ATTN_TESTS_KERNELS_CORE_MASK_ORACLE_H_
+#endif  // ATTN_TESTS_SUPPORT_MASK_ORACLE_H_

@@ -1,4 +1,4 @@
-#include "tests/kernels/core/mask_oracle.h"
+#include "tests/support/mask_oracle.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "kernels/core/inline_executor.h"
+#include "tests/support/run_inline.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -37,6 +37,10 @@ TEST(RunInline, WhatTheBackendRefusesIsNotPrepared) {
   const FakeBackend unable("fake", 0, {.supports = absl::UnimplementedError("not this")});
   EXPECT_EQ(RunInline(unable, {}).status(), absl::UnimplementedError("not this"));
   EXPECT_THAT(unable.steps(), IsEmpty());
+
+  const FakeBackend unfit("fake", 0, {.check = absl::InvalidArgumentError("not so")});
+  EXPECT_EQ(RunInline(unfit, {}).status(), absl::InvalidArgumentError("not so"));
+  EXPECT_THAT(unfit.steps(), IsEmpty());
 
   const FakeBackend plain("fake", 0);
   AttentionCall call;
