@@ -5,7 +5,7 @@
 PACKAGES := g++ cmake ninja-build ccache pkg-config \
 	libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev \
 	libyaml-cpp-dev prometheus-cpp-dev nlohmann-json3-dev libcli11-dev \
-	libgtest-dev libgmock-dev libbenchmark-dev python3
+	libgtest-dev libgmock-dev python3
 # For tests alone: promtool. Its package also sets up a Prometheus server, which nothing here uses;
 # `make test TEST_PACKAGES=` does without.
 TEST_PACKAGES := prometheus

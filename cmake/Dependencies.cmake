@@ -8,7 +8,6 @@ find_package(yaml-cpp CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(GTest CONFIG REQUIRED)
-find_package(benchmark CONFIG REQUIRED)
 
 set(ATTN_CUDA_TOOLKIT "none")
 if(ATTN_ENABLE_CUDA)

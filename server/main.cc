@@ -109,8 +109,9 @@ absl::Status Serve(const ServerOptions& options) {
                         Executor::Create(executor_options, &observer));
 
   ReplyLedger replies(options.max_admitted_bytes);
-  const ServiceContext services{&registry, policy.get(), executor.get(),
-                                &buffers,  &replies,     &observer};
+  BackendFaults faults(policy.get());
+  const ServiceContext services{&registry, policy.get(), executor.get(), &buffers,
+                                &faults,   &replies,     &observer};
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                         Server::Start({options.listen, options.max_message_bytes}, services));
   std::cout << "attnd " << kVersion << " ready: listen=" << absl::StrJoin(server->addresses(), ",")

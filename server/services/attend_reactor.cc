@@ -177,6 +177,7 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
   void Reply(JobOutcome outcome) {
     times_ = outcome.times;
     times_.decode_ns += reading_ns_;
+    services_.faults->Record(selection_.backend->info().name, outcome.status);
     input_leases_.clear();
     message_.reset();
     if (!outcome.status.ok()) return End(std::move(outcome.status));

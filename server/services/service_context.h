@@ -7,6 +7,7 @@
 #include "server/executor/call_observer.h"
 #include "server/executor/executor.h"
 #include "server/policy/policy_state.h"
+#include "server/services/backend_faults.h"
 #include "server/services/reply_ledger.h"
 
 namespace attn {
@@ -16,6 +17,7 @@ struct ServiceContext {
   PolicyState* policy = nullptr;
   Executor* executor = nullptr;
   BufferPool* buffers = nullptr;
+  BackendFaults* faults = nullptr;
   ReplyLedger* replies = nullptr;
   CallObserver* observer = nullptr;
 };

@@ -114,8 +114,9 @@ int ServeEchoes(const std::string& folder) {
   NullObserver observer;
   const auto executor = OrDie(Executor::Create({}, &observer));
   ReplyLedger replies(int64_t{4} << 30);
-  const ServiceContext services{&registry, policy.get(), executor.get(),
-                                &buffers,  &replies,     &observer};
+  BackendFaults faults(policy.get());
+  const ServiceContext services{&registry, policy.get(), executor.get(), &buffers,
+                                &faults,   &replies,     &observer};
   const auto attnd = OrDie(
       Server::Start({{"127.0.0.1:0", "unix:" + folder + "/attnd.sock"}, INT32_MAX}, services));
 

@@ -29,7 +29,8 @@ class PolicyStateTest : public testing::Test {
   }
   static std::vector<std::string> Backends(const PolicyState& state) {
     std::vector<std::string> backends;
-    for (const Scope& scope : state.Snapshot()->scopes) backends.push_back(scope.backend.canonical);
+    const std::shared_ptr<const PolicySnapshot> snapshot = state.Snapshot();
+    for (const Scope& scope : snapshot->scopes) backends.push_back(scope.backend.canonical);
     return backends;
   }
 

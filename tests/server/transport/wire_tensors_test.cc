@@ -192,8 +192,8 @@ TEST(SplitTensorsTest, BoundsTheSmallFieldsOfATensor) {
 
 TEST(SplitTensorsTest, BoundsTheSmallFields) {
   const std::string first = Field(1, "model");
-  // Tag and length take five bytes.
-  const size_t rest = static_cast<size_t>(kMaxSmallFieldBytes) - first.size() - 5;
+  // Tag and length take four bytes.
+  const size_t rest = static_cast<size_t>(kMaxSmallFieldBytes) - first.size() - 4;
   EXPECT_TRUE(Split(first + Field(1, std::string(rest, 'n'))).ok());
   const absl::Status status = Split(first + Field(1, std::string(rest + 1, 'n'))).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);

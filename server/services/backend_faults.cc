@@ -1,0 +1,27 @@
+#include "server/services/backend_faults.h"
+
+#include "absl/strings/str_cat.h"
+#include "kernels/core/nearest_name.h"
+
+namespace attn {
+
+void BackendFaults::Record(const std::string& backend, const absl::Status& status) {
+  const bool fault = status.code() == absl::StatusCode::kInternal;
+  if (!fault && !status.ok()) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    int& faults = faults_[backend];
+    faults = fault ? faults + 1 : 0;
+    if (faults != kFaultsBeforeQuarantine) return;
+    faults = 0;  // Counted anew after a release.
+  }
+  // Refused only if an operator's quarantine already stands, which then stays.
+  policy_
+      ->QuarantineBackend(backend,
+                          absl::StrCat(kFaultsBeforeQuarantine, " errors in a row, the last: ",
+                                       Quoted(absl::string_view(status.message()))),
+                          /*automatic=*/true)
+      .IgnoreError();
+}
+
+}  // namespace attn
