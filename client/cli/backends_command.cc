@@ -39,9 +39,12 @@ void PrintBackends(const std::vector<Backend>& backends) {
   Table table({"backend", "exact", "device", "method", "engine", "precision", "head sizes",
                "dtypes", "state"});
   for (const Backend& backend : backends) {
-    table.AddRow({backend.name(), backend.exact() ? "yes" : "no", backend.device(),
-                  backend.method(), backend.engine(), backend.precision(), HeadDims(backend),
-                  DTypes(ToJson(backend)), BackendState(backend)});
+    table.AddRow({backend.name(),
+                  !backend.available() ? ""
+                  : backend.exact()    ? "yes"
+                                       : "no",
+                  backend.device(), backend.method(), backend.engine(), backend.precision(),
+                  HeadDims(backend), DTypes(ToJson(backend)), BackendState(backend)});
   }
   std::cout << table.Text() << "\n`attn backends NAME` shows one with its options." << std::endl;
 }
