@@ -252,9 +252,10 @@ absl::Status Selector::NothingLeft() const {
     all_invalid = all_invalid && *refused.code == absl::StatusCode::kInvalidArgument;
   }
   for (const auto& [name, options] : rules_.allowed) {
-    const bool told = std::any_of(refused_.begin(), refused_.end(), [&](const Refused& refused) {
-      return refused.refusal.backend == name;
-    });
+    const auto tells = [&wanted = name](const Refused& refused) {
+      return refused.refusal.backend == wanted;
+    };
+    const bool told = std::any_of(refused_.begin(), refused_.end(), tells);
     if (!told) reasons.push_back(absl::StrCat("allowed_backends: ", NotInBuild(name)));
   }
   return absl::Status(
