@@ -9,6 +9,7 @@
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/child_process.h"
 #include "grpc/grpc.h"
 #include "grpcpp/ext/health_check_service_server_builder_option.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -22,7 +23,7 @@ using attention::v1::HoldScopeResponse;
 
 // gRPC stays up from test to test: when its last user goes, it waits for its backup poller, which
 // after a large payload can sleep for ten seconds.
-const bool kGrpcKept = (grpc_init(), true);
+const bool kGrpcKept = (cli::BlockForwardedSignals(), grpc_init(), true);
 
 grpc::Status Hold(const ScopeBehaviour& behaviour, EventLog& log,
                   grpc::ServerReaderWriter<HoldScopeResponse, HoldScopeRequest>* stream,

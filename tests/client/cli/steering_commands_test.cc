@@ -204,7 +204,7 @@ TEST_F(SteeringCommands, ScopeAnswersAsShellsDo) {
   EXPECT_EQ(scope({"true"}), 0);
   EXPECT_EQ(scope({"sh", "-c", "kill -TERM $$"}), 128 + SIGTERM);
   // The parent forwards what it is sent.
-  EXPECT_EQ(scope({"sh", "-c", "trap 'exit 5' INT; kill -INT $PPID; sleep 10 & wait"}), 5);
+  EXPECT_EQ(scope({"sh", "-c", "trap 'exit 5' TERM; kill -TERM $PPID; sleep 10 & wait"}), 5);
   EXPECT_EQ(scope({"no-such-program-anywhere"}), 127);
   EXPECT_EQ(scope({"/"}), 126);
   EXPECT_EQ(RunAttn({"scope", "--backend", "eager"}).exit_code, 2);
