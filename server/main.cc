@@ -102,9 +102,9 @@ absl::Status Serve(const ServerOptions& options) {
   BufferPool buffers(options.pool_idle_bytes);
   ExecutorOptions executor_options;
   executor_options.workers = options.workers;
-  executor_options.max_waiting = options.max_waiting_calls;
-  executor_options.max_running = options.max_running_calls;
-  executor_options.max_admitted_bytes = options.max_admitted_bytes;
+  executor_options.limits.max_waiting = options.max_waiting_calls;
+  executor_options.limits.max_running = options.max_running_calls;
+  executor_options.limits.max_admitted_bytes = options.max_admitted_bytes;
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Executor> executor,
                         Executor::Create(executor_options, &observer));
 

@@ -13,7 +13,7 @@ namespace attn {
 // Counts what is admitted against the options. Not thread-safe: the executor's lock guards it.
 class Admission {
  public:
-  explicit Admission(const ExecutorOptions& options) : options_(options) {}
+  explicit Admission(const ExecutorLimits& options) : options_(options) {}
 
   // Counts the call if there is room. Else RESOURCE_EXHAUSTED naming the limit and its use, with a
   // retry hint unless the call can never fit.
@@ -28,7 +28,7 @@ class Admission {
   // When room can be expected: running calls end at intervals of their mean time over their count.
   absl::Duration RetryDelay(int64_t running) const;
 
-  const ExecutorOptions options_;
+  const ExecutorLimits options_;
   int64_t admitted_bytes_ = 0;
   absl::Duration mean_run_time_;  // Exponentially weighted.
 };

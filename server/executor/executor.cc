@@ -40,7 +40,7 @@ absl::Status Cancelled(const ScheduledJob& job) {
 class Executor::Impl {
  public:
   Impl(const ExecutorOptions& options, CallObserver* observer)
-      : observer_(observer), admission_(options), scheduler_(options.max_running) {}
+      : observer_(observer), admission_(options.limits), scheduler_(options.limits.max_running) {}
   ~Impl();
 
   // Throws std::system_error if the system has no more threads; those started are joined by the
@@ -50,7 +50,8 @@ class Executor::Impl {
   absl::StatusOr<JobId> Submit(Job job);
   void Cancel(JobId id);
   bool Drain(absl::Duration limit);
-  Load load() const;
+  QueueLoad load() const;
+  bool draining() const;
   int workers() const { return static_cast<int>(workers_.size()); }
 
  private:
@@ -75,6 +76,7 @@ class Executor::Impl {
   // Wakes one worker if there is a tile for it. It wakes the next, so that nobody pays for all
   // and a call of one tile wakes one.
   void WakeWorker() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  QueueLoad Load() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void ReportQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   CallObserver* const observer_;
@@ -172,9 +174,14 @@ bool Executor::Impl::Drain(absl::Duration limit) {
   return true;
 }
 
-Executor::Load Executor::Impl::load() const {
+QueueLoad Executor::Impl::load() const {
   absl::MutexLock lock(&mutex_);
-  return {scheduler_.waiting(), scheduler_.running(), admission_.admitted_bytes(), draining_};
+  return Load();
+}
+
+bool Executor::Impl::draining() const {
+  absl::MutexLock lock(&mutex_);
+  return draining_;
 }
 
 void Executor::Impl::Work(Worker& self) {
@@ -270,19 +277,22 @@ void Executor::Impl::WakeWorker() {
   worker->wake.Signal();
 }
 
+QueueLoad Executor::Impl::Load() const {
+  return {{scheduler_.waiting()}, {scheduler_.running()}, {admission_.admitted_bytes()}};
+}
+
 void Executor::Impl::ReportQueue() {
   if (observer_ == nullptr) return;
-  observer_->OnQueueChanged(scheduler_.waiting(), scheduler_.running(),
-                            admission_.admitted_bytes());
+  observer_->OnQueueChanged(Load());
 }
 
 absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ExecutorOptions& options,
                                                            CallObserver* observer) {
   ATTN_RETURN_IF_ERROR(CheckRange("workers", options.workers, 0, kMaxWorkers));
-  ATTN_RETURN_IF_ERROR(CheckRange("max_waiting", options.max_waiting, 0, kMaxWaiting));
-  ATTN_RETURN_IF_ERROR(CheckRange("max_running", options.max_running, 1, kMaxRunning));
+  ATTN_RETURN_IF_ERROR(CheckRange("max_waiting", options.limits.max_waiting, 0, kMaxWaiting));
+  ATTN_RETURN_IF_ERROR(CheckRange("max_running", options.limits.max_running, 1, kMaxRunning));
   ATTN_RETURN_IF_ERROR(
-      CheckRange("max_admitted_bytes", options.max_admitted_bytes, 1, kMaxAdmittedBytes));
+      CheckRange("max_admitted_bytes", options.limits.max_admitted_bytes, 1, kMaxAdmittedBytes));
   // The standard lets hardware_concurrency be 0 where it cannot tell.
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const int workers = options.workers > 0 ? options.workers : std::min(cores, kMaxWorkers);
@@ -302,7 +312,9 @@ Executor::~Executor() = default;
 absl::StatusOr<JobId> Executor::Submit(Job job) { return impl_->Submit(std::move(job)); }
 void Executor::Cancel(JobId id) { impl_->Cancel(id); }
 bool Executor::Drain(absl::Duration limit) { return impl_->Drain(limit); }
-Executor::Load Executor::load() const { return impl_->load(); }
+QueueLoad Executor::load() const { return impl_->load(); }
+
+bool Executor::draining() const { return impl_->draining(); }
 int Executor::workers() const { return impl_->workers(); }
 
 }  // namespace attn

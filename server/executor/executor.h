@@ -27,6 +27,8 @@
 #include "kernels/core/attention_call.h"
 #include "kernels/core/backend.h"
 #include "server/executor/call_observer.h"
+#include "server/executor/priority.h"
+#include "server/executor/refusal.h"
 #include "server/executor/stage_times.h"
 
 namespace attn {
@@ -39,11 +41,24 @@ inline constexpr int kMaxWaiting = 1'000'000;
 inline constexpr int kMaxRunning = 4096;
 inline constexpr int64_t kMaxAdmittedBytes = int64_t{1} << 50;
 
-struct ExecutorOptions {
-  int workers = 0;        // 0 = one a core
-  int max_waiting = 256;  // 0 to kMaxWaiting in the queue, beside those running.
-  int max_running = 16;   // 1 to kMaxRunning: calls whose tiles interleave.
+// Calls of one batch at most.
+inline constexpr int kMaxBatchCalls = 1024;
+inline constexpr absl::Duration kMaxBatchDelay = absl::Seconds(1);
+
+// What an operator may change while calls run.
+struct ExecutorLimits {
+  int max_waiting = 256;  // 0 to kMaxWaiting interactive calls in the queue, beside those running.
+  int max_waiting_batch = 256;                    // The same of Priority::kBatch.
+  int max_running = 16;                           // 1 to kMaxRunning: calls whose tiles interleave.
   int64_t max_admitted_bytes = int64_t{4} << 30;  // Payload, outputs and workspaces together.
+  int64_t max_admitted_batch_bytes = int64_t{2} << 30;  // Of those, at most for Priority::kBatch.
+  int max_batch_calls = 16;    // 1 to kMaxBatchCalls calls launched together; 1 = each alone.
+  absl::Duration batch_delay;  // 0 to kMaxBatchDelay: how long a call may wait for company.
+};
+
+struct ExecutorOptions {
+  int workers = 0;  // 0 = one a core
+  ExecutorLimits limits;
 };
 
 // Bytes to gather before a call runs: `parts` one after the other, to `to`.
@@ -56,6 +71,9 @@ struct JobOutcome {
   absl::Status status;
   RunResult result;  // Meaningful if status is OK.
   StageTimes times;  // queue, decode (the copies), plan and kernel.
+  CallEnd end = CallEnd::kFinished;
+  CallStage stage = CallStage::kRunning;  // kQueued if it was never launched.
+  int64_t batch_calls = 0;                // Launched together with it, itself included.
 };
 
 // Everything behind the views and spans is kept alive by `done` (or what it owns).
@@ -64,6 +82,8 @@ struct Job {
   AttentionCall call;
   std::vector<PayloadCopy> copies;
   int64_t reserved_bytes = 0;  // Against max_admitted_bytes.
+  Priority priority = Priority::kInteractive;
+  double dense_flops = 0;  // Of dense attention without a mask: what run times are estimated by.
   absl::Time deadline = absl::InfiniteFuture();
   std::string caller_id;
   // Called exactly once, on a thread of the executor and perhaps before Submit has returned, after
@@ -82,8 +102,9 @@ class Executor {
   // Cancels what is left and joins the workers.
   ~Executor();
 
-  // RESOURCE_EXHAUSTED (queue or bytes full; WithRetryAfter in the payload), DEADLINE_EXCEEDED
-  // (already past) or UNAVAILABLE (draining): then `done` is never called and is destroyed.
+  // RESOURCE_EXHAUSTED (queue or bytes full, with a retry hint), DEADLINE_EXCEEDED (past, or not to
+  // be met by the rate measured so far) or UNAVAILABLE (draining), each with its refusal reason:
+  // then `done` is never called and is destroyed.
   absl::StatusOr<JobId> Submit(Job job);
 
   // The job ends with CANCELLED (or DEADLINE_EXCEEDED, if its deadline has passed) as soon as the
@@ -94,13 +115,8 @@ class Executor {
   // is over (false).
   bool Drain(absl::Duration limit);
 
-  struct Load {
-    int64_t waiting = 0;
-    int64_t running = 0;
-    int64_t admitted_bytes = 0;
-    bool draining = false;
-  };
-  Load load() const;
+  QueueLoad load() const;
+  bool draining() const;
   int workers() const;
 
  private:
@@ -108,10 +124,6 @@ class Executor {
   explicit Executor(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-// How long a refused caller should wait, carried in the status: set by Submit, read by services.
-absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
-std::optional<absl::Duration> RetryAfter(const absl::Status& status);
 
 }  // namespace attn
 

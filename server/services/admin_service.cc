@@ -62,7 +62,7 @@ grpc::ServerUnaryReactor* AdminServiceImpl::GetPolicy(grpc::CallbackServerContex
     return Reply(context, status);
   }
   ToProto(*services_.policy->Snapshot(), *services_.registry, absl::Now(), response);
-  response->set_draining(services_.executor->load().draining);
+  response->set_draining(services_.executor->draining());
   return Reply(context, absl::OkStatus());
 }
 

@@ -216,7 +216,7 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
       record.device = selection_.backend->info().device;
       record.rule = Name(selection_.rule);
     }
-    record.code = status.code();
+    record.status = status;
     record.times = times_;
     record.sparsity = sparsity_;
     services_.observer->OnCallEnded(record);

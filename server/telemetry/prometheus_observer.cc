@@ -89,21 +89,20 @@ PrometheusObserver::~PrometheusObserver() = default;
 void PrometheusObserver::OnCallEnded(const CallRecord& record) {
   absl::MutexLock lock(&mutex_);
   BackendMetrics& backend = OfBackend(record.backend);
-  Calls(backend, record.device, record.code).Increment();
+  Calls(backend, record.device, record.status.code()).Increment();
   if (!record.rule.empty()) Selections(backend, record.rule).Increment();
   for (int i = 0; i < kStages; ++i) {
     const int64_t nanoseconds = record.times.*kStageFields[i].nanoseconds;
     // A stage that the call never reached would only blur the others' latency.
     if (nanoseconds > 0) backend.stage_seconds[i]->Observe(static_cast<double>(nanoseconds) * 1e-9);
   }
-  if (record.code == absl::StatusCode::kOk) backend.sparsity->Observe(record.sparsity);
+  if (record.status.code() == absl::StatusCode::kOk) backend.sparsity->Observe(record.sparsity);
 }
 
-void PrometheusObserver::OnQueueChanged(int64_t waiting_calls, int64_t running_calls,
-                                        int64_t admitted_bytes) {
-  waiting_calls_.Set(static_cast<double>(waiting_calls));
-  running_calls_.Set(static_cast<double>(running_calls));
-  admitted_bytes_.Set(static_cast<double>(admitted_bytes));
+void PrometheusObserver::OnQueueChanged(const QueueLoad& load) {
+  waiting_calls_.Set(static_cast<double>(load.waiting_calls[0]));
+  running_calls_.Set(static_cast<double>(load.running_calls[0]));
+  admitted_bytes_.Set(static_cast<double>(load.admitted_bytes[0]));
 }
 
 std::shared_ptr<prometheus::Collectable> PrometheusObserver::metrics() const { return registry_; }

@@ -45,8 +45,8 @@ class PrometheusObserver : public CallObserver {
   ~PrometheusObserver() override;
 
   void OnCallEnded(const CallRecord& record) override;
-  void OnQueueChanged(int64_t waiting_calls, int64_t running_calls,
-                      int64_t admitted_bytes) override;
+  void OnCallStarted() override {}
+  void OnQueueChanged(const QueueLoad& load) override;
 
   // What a MetricsEndpoint serves. May outlive the observer.
   std::shared_ptr<prometheus::Collectable> metrics() const;

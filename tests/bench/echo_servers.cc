@@ -34,8 +34,9 @@ namespace v1 = attention::v1;
 
 class NullObserver final : public CallObserver {
  public:
+  void OnCallStarted() override {}
   void OnCallEnded(const CallRecord& /*record*/) override {}
-  void OnQueueChanged(int64_t /*waiting*/, int64_t /*running*/, int64_t /*bytes*/) override {}
+  void OnQueueChanged(const QueueLoad& /*load*/) override {}
 };
 
 template <typename T>
