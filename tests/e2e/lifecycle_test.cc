@@ -13,6 +13,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
+#include "tests/e2e/metrics_page.h"
 #include "tests/e2e/server_process.h"
 
 namespace attn {
@@ -39,12 +40,7 @@ struct LongCall {
 
 void WaitUntilRunning(const ServerProcess& server) {
   for (int i = 0; i < 2000; ++i) {
-    const ProcessOutput scrape = RunProgram(
-        "/bin/bash",
-        {"-c", "exec 3<>/dev/tcp/" + server.metrics().substr(0, server.metrics().find(':')) + "/" +
-                   server.metrics().substr(server.metrics().find(':') + 1) +
-                   "; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"});
-    if (scrape.out.find("attn_queue_running_calls 1") != std::string::npos) return;
+    if (MetricsPage::Read(server.metrics()).Sum("attn_queue_running_calls") == 1) return;
   }
   FAIL() << "the call never ran";
 }
