@@ -19,6 +19,9 @@ fi
 echo "== transport"
 "$bin/transport_bench" --json "$out/transport.json" --flight "$python"
 
+echo "== calls launched together"
+"$bin/batching_bench" --json "$out/batching.json"
+
 echo "== overhead of a small call, over a Unix socket"
 socket=$(mktemp -d)/attnd.sock
 "$bin/attnd" --listen "unix:$socket" --metrics_listen off >"$out/attnd.log" &

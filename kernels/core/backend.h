@@ -3,6 +3,7 @@
 //   caller        Prepare(call) -> Execution
 //   executor      for each phase p in order: RunTile(p, 0 .. tiles-1, scratch), any thread, any
 //                 order, in parallel; then Finish()
+//                 or, if the backend launches batches: Launch(executions), then each one's Finish()
 //
 // The executor owns threads, order among calls, deadlines and cancellation (checked between
 // tiles); a backend owns what a tile is. A call may be dropped after any tile: the execution is
@@ -94,6 +95,21 @@ class Backend {
   // `call` was validated, Supports and Check were OK. Cheap: planning is a phase. The call is
   // borrowed until the execution is destroyed.
   virtual absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const = 0;
+
+  // Whether calls run by Launch, many at once, instead of tile by tile: for a device that charges
+  // for each launch, whatever its size.
+  virtual bool launches_batches() const { return false; }
+
+  // Runs every phase of every execution, all of this backend, as one launch; returns when they are
+  // complete. A bad statuses[i] (all are OK before) is execution i's own error and touches no
+  // other; the others are then finished. Each result is bit-identical to that of a launch alone.
+  // One launch a device at a time.
+  virtual void Launch(std::span<Execution* const> /*executions*/,
+                      std::span<absl::Status> statuses) const {
+    for (absl::Status& status : statuses) {
+      status = absl::InternalError(info().name + " launches no batches");
+    }
+  }
 };
 
 }  // namespace attn

@@ -25,7 +25,7 @@ inline constexpr const char* kCallStageNames[] = {"reading", "queued", "running"
 enum class CallEnd : uint8_t {
   kFinished,   // Ran to its end, well or with an error of its own.
   kRefused,    // Never ran: invalid, unsupported, over a budget, too late, or draining.
-  kCancelled,  // Its caller went away or its deadline passed after it was admitted.
+  kCancelled,  // Its caller went away, or its deadline passed after it was admitted.
 };
 inline constexpr const char* kCallEndNames[] = {"finished", "refused", "cancelled"};
 

@@ -1,14 +1,20 @@
 // Runs admitted calls on a fixed set of worker threads.
 //
-//   Submit   admits a job against the depth and byte budgets, or refuses it at once
-//   queue    callers take turns, within a caller the earliest call goes first; at most
-//            `max_running` calls are launched
+//   Submit   admits a job against the depth and byte budgets of its class, or refuses it at once. A
+//            caller alone may use a whole budget; once it is full, the newest waiting call of the
+//            caller that holds most gives way to one of a caller that holds less
+//   queue    classes, then callers take turns, within a caller the earliest call goes first; at
+//            most `max_running` calls whose tiles interleave are launched
 //   workers  take one tile a turn, so that a small call does not wait behind every tile of another
 //            caller's huge one
+//   batches  calls of one backend and class that wait together are launched together. A backend
+//            that launches batches runs one as one launch, one launch a device at a time; of any
+//            other the tiles interleave and no call waits for its batch
 //   watch    one more thread ends the calls that are stopped while no worker has them
-//   job      copies (payload into place) -> Backend::Prepare -> phases of tiles -> Finish -> done
+//   job      place -> copies -> Backend::Prepare -> phases of tiles, or a launch -> Finish -> done
 //
-// Deadlines and cancellation are honoured in the queue, before launch and between tiles.
+// Deadlines and cancellation are honoured in the queue, before launch and between tiles; a call
+// that is surely late by the times measured so far is refused before it runs.
 #ifndef ATTN_SERVER_EXECUTOR_EXECUTOR_H_
 #define ATTN_SERVER_EXECUTOR_EXECUTOR_H_
 
@@ -52,8 +58,10 @@ struct ExecutorLimits {
   int max_running = 16;                           // 1 to kMaxRunning: calls whose tiles interleave.
   int64_t max_admitted_bytes = int64_t{4} << 30;  // Payload, outputs and workspaces together.
   int64_t max_admitted_batch_bytes = int64_t{2} << 30;  // Of those, at most for Priority::kBatch.
-  int max_batch_calls = 16;    // 1 to kMaxBatchCalls calls launched together; 1 = each alone.
-  absl::Duration batch_delay;  // 0 to kMaxBatchDelay: how long a call may wait for company.
+  int max_batch_calls = 16;  // 1 to kMaxBatchCalls calls launched together; 1 = each alone.
+  // 0 to kMaxBatchDelay: how long a call may wait for company, where company saves a launch. Calls
+  // of backends that launch no batches never wait for any.
+  absl::Duration batch_delay;
 };
 
 struct ExecutorOptions {
@@ -81,9 +89,15 @@ struct Job {
   const Backend* backend = nullptr;
   AttentionCall call;
   std::vector<PayloadCopy> copies;
+  // If set: takes the memory of the call, sets the views of `call` and adds to `copies`. Called
+  // once, on a worker, when the call's turn has come: what is refused or displaced takes none. May
+  // move payload; must not wait. An error refuses the call with it.
+  absl::AnyInvocable<absl::Status(AttentionCall& call, std::vector<PayloadCopy>& copies)> place;
   int64_t reserved_bytes = 0;  // Against max_admitted_bytes.
   Priority priority = Priority::kInteractive;
-  double dense_flops = 0;  // Of dense attention without a mask: what run times are estimated by.
+  // Of dense attention without a mask: what run times are estimated by. 0 = unknown: the call is
+  // never refused for its deadline before that has passed.
+  double dense_flops = 0;
   absl::Time deadline = absl::InfiniteFuture();
   std::string caller_id;
   // Called exactly once, on a thread of the executor and perhaps before Submit has returned, after
@@ -104,12 +118,17 @@ class Executor {
 
   // RESOURCE_EXHAUSTED (queue or bytes full, with a retry hint), DEADLINE_EXCEEDED (past, or not to
   // be met by the rate measured so far) or UNAVAILABLE (draining), each with its refusal reason:
-  // then `done` is never called and is destroyed.
+  // then `done` is never called and is destroyed. An admitted job may still be displaced.
   absl::StatusOr<JobId> Submit(Job job);
 
   // The job ends with CANCELLED (or DEADLINE_EXCEEDED, if its deadline has passed) as soon as the
   // tiles in flight are done. No effect on an ended or unknown id.
   void Cancel(JobId id);
+
+  // From the next admission and launch on; whatever is admitted stays. INVALID_ARGUMENT names what
+  // is out of range: then nothing has changed.
+  absl::Status SetLimits(const ExecutorLimits& limits);
+  ExecutorLimits limits() const;
 
   // From now on Submit answers UNAVAILABLE; returns when every admitted job has ended or the time
   // is over (false).

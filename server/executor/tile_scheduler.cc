@@ -1,30 +1,67 @@
 #include "server/executor/tile_scheduler.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace attn {
+namespace {
 
-ScheduledJob& TileScheduler::Admit(std::unique_ptr<ScheduledJob> job) {
-  const JobId id = ++last_id_;
-  job->id = id;
-  ScheduledJob& admitted = *jobs_.emplace(id, std::move(job)).first->second;
-  Offer(admitted, admitted.work.first_tiles());
+bool NeedsSlot(const ScheduledJob& job) {
+  return !job.launched && !job.job().backend->launches_batches();
+}
+
+// Slots that batch calls may hold.
+int64_t BatchSlots(int64_t max_running) {
+  return std::max<int64_t>(1, max_running - std::max<int64_t>(1, max_running / 4));
+}
+
+}  // namespace
+
+void TileScheduler::SetLimits(const ExecutorLimits& limits) {
+  limits_ = limits;
+  Settle();
+}
+
+ScheduledJob& TileScheduler::Admit(std::unique_ptr<ScheduledJob> job, int64_t tiles) {
+  ScheduledJob& admitted = *jobs_.emplace(job->id, std::move(job)).first->second;
+  Offer(admitted, tiles);
   return admitted;
 }
 
 std::optional<TileClaim> TileScheduler::Claim() {
-  if (turns_.empty()) return std::nullopt;
-  ScheduledJob& job = *turns_.front().offered.begin()->second;
-  turns_.splice(turns_.end(), turns_, turns_.begin());
-  const TileClaim claim{&job, job.next_tile, !job.launched};
-  if (claim.launch) {
-    job.launched = true;
-    ++running_;
-  }
+  if (!has_claimable()) return std::nullopt;
+  const Line& batch = line(Priority::kBatch);
+  Line& turn = line(turns_.Take(!line(Priority::kInteractive).ready.empty(), !batch.ready.empty(),
+                                !batch.full.empty()));
+  ScheduledJob& job = *turn.ready.front().offered.begin()->second;
+  turn.ready.splice(turn.ready.end(), turn.ready, turn.ready.begin());
+  TileClaim claim;
+  claim.job = &job;
+  claim.tile = job.next_tile;
+  if (NeedsSlot(job)) Launch(job, claim);
   ++job.in_flight;
   if (++job.next_tile == job.tiles) Withdraw(job);
   Settle();
   return claim;
+}
+
+void TileScheduler::Launch(ScheduledJob& job, TileClaim& claim) {
+  Line& its = line(job.job().priority);
+  const auto launch = [&](ScheduledJob& member) {
+    member.launched = member.holds_slot = true;
+    ++its.slots;
+    claim.launched.push_back(&member);
+  };
+  launch(job);
+  const auto max_calls = static_cast<size_t>(limits_.max_batch_calls);
+  for (const Caller& caller : its.ready) {
+    if (claim.launched.size() >= max_calls || FreeSlots(job.job().priority) <= 0) break;
+    ScheduledJob& head = *caller.offered.begin()->second;
+    if (NeedsSlot(head) && head.job().backend == job.job().backend) launch(head);
+  }
+  for (ScheduledJob* member : claim.launched) {
+    member->batch_calls = static_cast<int64_t>(claim.launched.size());
+  }
 }
 
 bool TileScheduler::Return(ScheduledJob& job, absl::Status status) {
@@ -39,23 +76,26 @@ void TileScheduler::Offer(ScheduledJob& job, int64_t tiles) {
   job.tiles = tiles;
   job.next_tile = 0;
   job.in_flight = 0;
-  const std::string& id = job.work.job().caller_id;
-  auto known = callers_.find(id);
-  if (known == callers_.end()) {
-    turns_.push_back({id});
-    known = callers_.emplace(id, std::prev(turns_.end())).first;
+  Line& its = line(job.job().priority);
+  auto& callers = its.callers[job.job().backend->launches_batches() ? 1 : 0];
+  const std::string& id = job.job().caller_id;
+  auto known = callers.find(id);
+  if (known == callers.end()) {
+    its.ready.emplace_back().id = id;
+    known = callers.emplace(id, std::prev(its.ready.end())).first;
   }
   Caller& caller = *known->second;
   caller.offered.emplace(job.id, &job);
-  if (caller.full && job.launched) {
+  if (caller.full && !NeedsSlot(job)) {
     caller.full = false;
-    turns_.splice(turns_.end(), full_, known->second);
+    its.ready.splice(its.ready.end(), its.full, known->second);
   }
   Settle();
 }
 
-bool TileScheduler::Stop(ScheduledJob& job, absl::Status why) {
+bool TileScheduler::Stop(ScheduledJob& job, absl::Status why, CallEnd end) {
   if (!job.stop.ok()) return false;
+  job.stop_end = end;
   Halt(job, std::move(why));
   if (job.in_flight > 0) return false;
   job.in_flight = 1;
@@ -64,7 +104,7 @@ bool TileScheduler::Stop(ScheduledJob& job, absl::Status why) {
 
 std::unique_ptr<ScheduledJob> TileScheduler::Remove(ScheduledJob& job) {
   auto removed = jobs_.extract(job.id);
-  if (job.launched) --running_;
+  if (job.holds_slot) --line(job.job().priority).slots;
   Settle();
   return std::move(removed.mapped());
 }
@@ -72,6 +112,16 @@ std::unique_ptr<ScheduledJob> TileScheduler::Remove(ScheduledJob& job) {
 ScheduledJob* TileScheduler::Find(JobId id) {
   const auto found = jobs_.find(id);
   return found == jobs_.end() ? nullptr : found->second.get();
+}
+
+int64_t TileScheduler::FreeSlots(Priority priority) const {
+  const int64_t max_running = limits_.max_running;
+  const Line& batch = lines_[static_cast<size_t>(Priority::kBatch)];
+  const int64_t free = max_running - line(0).slots - line(1).slots;
+  const int64_t left_to_batch = BatchSlots(max_running) - batch.slots;
+  if (priority == Priority::kBatch) return std::min(free, left_to_batch);
+  const bool kept = turns_.batch_due() && !batch.full.empty() && left_to_batch > 0;
+  return kept ? free - 1 : free;
 }
 
 void TileScheduler::Halt(ScheduledJob& job, absl::Status why) {
@@ -82,23 +132,33 @@ void TileScheduler::Halt(ScheduledJob& job, absl::Status why) {
 }
 
 void TileScheduler::Withdraw(ScheduledJob& job) {
-  const auto known = callers_.find(job.work.job().caller_id);
+  Line& its = line(job.job().priority);
+  auto& callers = its.callers[job.job().backend->launches_batches() ? 1 : 0];
+  const auto known = callers.find(job.job().caller_id);
   Caller& caller = *known->second;
   caller.offered.erase(job.id);
   if (!caller.offered.empty()) return;
-  (caller.full ? full_ : turns_).erase(known->second);
-  callers_.erase(known);
+  (caller.full ? its.full : its.ready).erase(known->second);
+  callers.erase(known);
 }
 
+// Batch calls first: whether a slot is kept for them bounds the interactive ones.
 void TileScheduler::Settle() {
-  if (running_ < max_running_) {
-    for (Caller& caller : full_) caller.full = false;
-    turns_.splice(turns_.end(), full_);
-    return;
+  Settle(Priority::kBatch);
+  Settle(Priority::kInteractive);
+}
+
+void TileScheduler::Settle(Priority priority) {
+  Line& its = line(priority);
+  int64_t free = FreeSlots(priority);
+  for (; free > 0 && !its.full.empty(); --free) {
+    its.full.front().full = false;
+    its.ready.splice(its.ready.end(), its.full, its.full.begin());
   }
-  while (!turns_.empty() && !turns_.front().offered.begin()->second->launched) {
-    turns_.front().full = true;
-    full_.splice(full_.end(), turns_, turns_.begin());
+  if (FreeSlots(priority) > 0) return;
+  while (!its.ready.empty() && NeedsSlot(*its.ready.front().offered.begin()->second)) {
+    its.ready.front().full = true;
+    its.full.splice(its.full.end(), its.ready, its.ready.begin());
   }
 }
 

@@ -1,12 +1,25 @@
 // Which tile runs next.
 //
-// Callers take turns, one tile a turn, so that a small call does not wait behind every tile of
-// another caller's huge one. Within a caller the earliest call goes first; a later one is launched
-// as soon as the earlier ones have no tile left to hand out, and as long as at most `max_running`
-// calls are launched. So a caller holds no more of those places than its turns can use.
+// Classes take turns (ClassTurns), and within a class callers, one tile a turn, so that a small
+// call does not wait behind every tile of another caller's huge one. Within a caller the earliest
+// call goes first; a later one is launched as soon as the earlier ones have no tile left to hand
+// out, and as long as a slot is free: at most `max_running` calls are launched.
+//
+// Slots. A slot that falls free goes to the caller that has waited longest for a turn, so a caller
+// holds no more of them than its turns can use, and none for longer than one of its calls. Batch
+// calls leave a quarter of the slots to interactive ones (where there are two or more); interactive
+// calls may take them all, but when it is a batch call's turn and it finds none free, the next one
+// is kept for it.
+//
+// Batches. A launch takes along the waiting calls of the same backend whose callers' turns come
+// next, one a caller: those whose tiles interleave with it.
+//
+// Calls of backends that launch batches pass through here for their copies alone: they need no
+// slot for that and are never launched here.
 #ifndef ATTN_SERVER_EXECUTOR_TILE_SCHEDULER_H_
 #define ATTN_SERVER_EXECUTOR_TILE_SCHEDULER_H_
 
+#include <array>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -14,46 +27,36 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
+#include "server/executor/class_turns.h"
 #include "server/executor/executor.h"
-#include "server/executor/running_job.h"
+#include "server/executor/scheduled_job.h"
 
 namespace attn {
-
-// A job and the state of its current stretch of tiles.
-struct ScheduledJob {
-  explicit ScheduledJob(Job job) : work(std::move(job)) {}
-
-  RunningJob work;
-  JobId id = 0;
-  int64_t tiles = 0;
-  int64_t next_tile = 0;  // The first that was not handed out.
-  int64_t in_flight = 0;  // Handed out and not returned.
-  bool launched = false;
-  absl::Status stop;  // If not OK: no tile is handed out any more, and the job ends with this.
-};
 
 struct TileClaim {
   ScheduledJob* job = nullptr;
   int64_t tile = 0;
-  bool launch = false;  // The job's first tile.
+  absl::InlinedVector<ScheduledJob*, 1> launched;  // By this claim: the job and its batch, or none.
 };
 
-// Owns the admitted jobs. Knows no threads: the executor's lock guards it and the ScheduledJobs
-// (their `work` apart, which has its own rules). A job is at any time in one of three hands:
+// Owns the admitted jobs. Knows no threads: the executor's lock guards it. A job is at any time in
+// one of three hands:
 //   offered   tiles left to hand out
 //   running   none left to hand out, or stopped, but some in flight
-//   held      by the thread that Return or Stop told so, which must Offer or Remove it
+//   held      by whom Return or Stop told so, or the LaunchQueue: who must Offer or Remove it
 class TileScheduler {
  public:
-  explicit TileScheduler(int max_running) : max_running_(max_running) {}
+  explicit TileScheduler(const ExecutorLimits& limits) : limits_(limits) {}
 
-  // Takes the job in under a new id and offers its first stretch.
-  ScheduledJob& Admit(std::unique_ptr<ScheduledJob> job);
+  void SetLimits(const ExecutorLimits& limits);
 
-  bool has_claimable() const { return !turns_.empty(); }
+  // Takes the job in, under its id, and offers its first stretch.
+  ScheduledJob& Admit(std::unique_ptr<ScheduledJob> job, int64_t tiles);
+
+  bool has_claimable() const { return !line(0).ready.empty() || !line(1).ready.empty(); }
   std::optional<TileClaim> Claim();
 
   // Gives a claimed tile back; a bad status stops the job. True: the caller now holds the job.
@@ -63,7 +66,7 @@ class TileScheduler {
   void Offer(ScheduledJob& job, int64_t tiles);
 
   // The first reason stays. True: the caller now holds the job; false: whoever has it ends it.
-  bool Stop(ScheduledJob& job, absl::Status why);
+  bool Stop(ScheduledJob& job, absl::Status why, CallEnd end);
 
   // Of a held job: it has ended.
   std::unique_ptr<ScheduledJob> Remove(ScheduledJob& job);
@@ -72,28 +75,36 @@ class TileScheduler {
   ScheduledJob* Find(JobId id);
   const std::map<JobId, std::unique_ptr<ScheduledJob>>& jobs() const { return jobs_; }
 
-  int64_t waiting() const { return static_cast<int64_t>(jobs_.size()) - running_; }
-  int64_t running() const { return running_; }
-
  private:
   struct Caller {
     std::string id;
     std::map<JobId, ScheduledJob*> offered;  // Never empty; launched ones come first.
-    bool full = false;                       // In full_, else in turns_.
+    bool full = false;                       // In Line::full, else in Line::ready.
+  };
+  // The callers of one class.
+  struct Line {
+    std::list<Caller> ready;  // The front's turn is next, and it can take it.
+    std::list<Caller> full;   // Would need to launch a call and found no slot.
+    // Of both lists. Calls that need no slot are a caller of their own: they wait for none.
+    std::array<std::unordered_map<std::string, std::list<Caller>::iterator>, 2> callers;
+    int64_t slots = 0;  // Held.
   };
 
+  Line& line(Priority priority) { return lines_[static_cast<size_t>(priority)]; }
+  const Line& line(size_t index) const { return lines_[index]; }
+
+  void Launch(ScheduledJob& job, TileClaim& claim);
+  int64_t FreeSlots(Priority priority) const;
   void Withdraw(ScheduledJob& job);  // Opposite of Offer.
   void Halt(ScheduledJob& job, absl::Status why);
-  // Restores the invariant after a change: the caller whose turn it is may claim.
+  // Restores the invariant of Line::ready after a change.
   void Settle();
+  void Settle(Priority priority);
 
-  const int64_t max_running_;
-  int64_t running_ = 0;  // Launched and not ended.
-  JobId last_id_ = 0;
+  ExecutorLimits limits_;
+  ClassTurns turns_;
+  std::array<Line, kPriorities> lines_;
   std::map<JobId, std::unique_ptr<ScheduledJob>> jobs_;
-  std::list<Caller> turns_;  // The front's turn is next.
-  std::list<Caller> full_;   // Would need to launch a call while max_running_ are.
-  std::unordered_map<std::string, std::list<Caller>::iterator> callers_;  // Of both lists.
 };
 
 }  // namespace attn

@@ -39,7 +39,7 @@ class ExecutorStopTest : public testing::Test {
   TestCall blocked_call_{blocked_, "blocked"};
   JobId blocked_id_ = 0;
   // Last, after what its threads use.
-  std::unique_ptr<Executor> executor_ = MakeExecutor({.workers = 1});
+  std::unique_ptr<Executor> executor_ = MakeExecutor(1);
 };
 
 TEST_F(ExecutorStopTest, CancelInTheQueueEndsTheCallWhileEveryWorkerIsBusy) {
@@ -51,7 +51,10 @@ TEST_F(ExecutorStopTest, CancelInTheQueueEndsTheCallWhileEveryWorkerIsBusy) {
   EXPECT_THAT(call.outcome().status.message(), HasSubstr("in the queue"));
   EXPECT_GT(call.outcome().times.queue_ns, 0);
   EXPECT_EQ(call.outcome().times.kernel_ns, 0);
-  EXPECT_EQ(executor_->load().waiting, 0);
+  EXPECT_EQ(call.outcome().end, CallEnd::kCancelled);
+  EXPECT_EQ(call.outcome().stage, CallStage::kQueued);
+  EXPECT_EQ(call.outcome().batch_calls, 0);
+  EXPECT_EQ(Waiting(executor_->load()), 0);
   EXPECT_FALSE(blocked_call_.ended());
   gate_.Open();
   EXPECT_TRUE(blocked_call_.outcome().status.ok());
@@ -94,6 +97,8 @@ TEST_F(ExecutorStopTest, CancelBetweenTilesEndsAfterTheTileInFlight) {
   gate_.Open();
   EXPECT_EQ(blocked_call_.code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(blocked_call_.outcome().status.message(), HasSubstr("while it was running"));
+  EXPECT_EQ(blocked_call_.outcome().end, CallEnd::kCancelled);
+  EXPECT_EQ(blocked_call_.outcome().stage, CallStage::kRunning);
   EXPECT_EQ(blocked_tiles_, 1);
   EXPECT_EQ(blocked_.executions_alive(), 0);
   executor_->Cancel(blocked_id_);  // Ended: no effect.
@@ -103,7 +108,7 @@ TEST_F(ExecutorStopTest, CancelBetweenTilesEndsAfterTheTileInFlight) {
 TEST(ExecutorDeadlineTest, BetweenTilesEndsARunningCall) {
   // Without the deadline it would run for ever.
   const FakeBackend endless({.phases = {{Stage::kKernel, int64_t{1} << 60}}});
-  const auto executor = MakeExecutor({.workers = 2});
+  const auto executor = MakeExecutor(2);
   TestCall call(endless);
   call.job().deadline = Soon();
   ASSERT_TRUE(executor->Submit(std::move(call.job())).ok());
@@ -118,7 +123,7 @@ TEST(ExecutorDeadlineTest, PassedBeforeLaunchIsNeverLaunched) {
     return absl::OkStatus();
   }});
   const FakeBackend backend({});
-  const auto executor = MakeExecutor({.workers = 1, .max_running = 1});
+  const auto executor = MakeExecutor(1, {.max_running = 1});
   TestCall first(blocked, "a");
   ASSERT_TRUE(executor->Submit(std::move(first.job())).ok());
   gate.WaitUntilEntered();
@@ -179,7 +184,7 @@ TEST_F(ExecutorStopTest, CancelOfUnknownIdsDoesNothing) {
 }
 
 TEST_F(ExecutorStopTest, StoppedCallsGiveTheirBudgetsBack) {
-  const auto small = MakeExecutor({.workers = 1, .max_waiting = 0, .max_running = 1});
+  const auto small = MakeExecutor(1, {.max_waiting = 0, .max_running = 1});
   Gate gate;
   const FakeBackend blocked({.tile = [&](int, int64_t) {
     gate.Pass();
@@ -203,12 +208,13 @@ TEST_F(ExecutorStopTest, DrainRefusesNewCallsAndFinishesAdmittedOnes) {
   TestCall waiting(backend_);
   ASSERT_TRUE(executor_->Submit(std::move(waiting.job())).ok());
   EXPECT_FALSE(executor_->Drain(absl::Milliseconds(1)));
-  EXPECT_TRUE(executor_->load().draining);
+  EXPECT_TRUE(executor_->draining());
 
   TestCall refused(backend_);
   const auto status = executor_->Submit(std::move(refused.job())).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(status.message(), HasSubstr("draining"));
+  EXPECT_EQ(RefusalReason(status), kRefusedDraining);
   EXPECT_FALSE(refused.done_alive());
 
   gate_.Open();

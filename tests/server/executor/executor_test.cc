@@ -1,10 +1,11 @@
-// The life of admitted calls: copies, phases, results, errors, fairness and admission.
+// The life of admitted calls: copies, phases, results, errors and fairness.
 #include "server/executor/executor.h"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <new>
 #include <set>
 #include <stdexcept>
@@ -21,28 +22,6 @@ namespace attn {
 namespace {
 
 using testing::HasSubstr;
-
-TEST(ExecutorTest, RefusesOptionsOutOfRange) {
-  struct Case {
-    std::string field;
-    ExecutorOptions options;
-  };
-  const Case cases[] = {{"workers is -1", {-1, 1, 1, 1}},
-                        {"workers is 1025", {1025, 1, 1, 1}},
-                        {"max_waiting is -1", {1, -1, 1, 1}},
-                        {"max_running is 0", {1, 1, 0, 1}},
-                        {"max_admitted_bytes is 0", {1, 1, 1, 0}}};
-  for (const Case& c : cases) {
-    const auto executor = Executor::Create(c.options, nullptr);
-    EXPECT_EQ(executor.status().code(), absl::StatusCode::kInvalidArgument) << c.field;
-    EXPECT_THAT(executor.status().message(), HasSubstr(c.field));
-  }
-}
-
-TEST(ExecutorTest, ZeroWorkersMeansOneACore) {
-  EXPECT_GE(MakeExecutor({.workers = 0})->workers(), 1);
-  EXPECT_EQ(MakeExecutor({.workers = 3})->workers(), 3);
-}
 
 TEST(ExecutorTest, RunsEveryTileOnceAndPhasesInOrder) {
   constexpr int64_t kTiles[] = {3, 0, 50, 1, 0};
@@ -73,7 +52,7 @@ TEST(ExecutorTest, RunsEveryTileOnceAndPhasesInOrder) {
   const FakeBackend backend(script);
   TestCall call(backend);
   {
-    const auto executor = MakeExecutor({.workers = 4});
+    const auto executor = MakeExecutor(4);
     ASSERT_TRUE(executor->Submit(std::move(call.job())).ok());
     EXPECT_TRUE(call.outcome().status.ok()) << call.outcome().status;
   }
@@ -91,7 +70,7 @@ TEST(ExecutorTest, RunsEveryTileOnceAndPhasesInOrder) {
 
 TEST(ExecutorTest, CallWithoutPhasesFinishes) {
   const FakeBackend backend({.phases = {}});
-  const auto executor = MakeExecutor({.workers = 1});
+  const auto executor = MakeExecutor(1);
   TestCall call(backend);
   ASSERT_TRUE(executor->Submit(std::move(call.job())).ok());
   EXPECT_TRUE(call.outcome().status.ok());
@@ -113,7 +92,7 @@ TEST(ExecutorTest, GathersThePayloadBeforePrepare) {
   for (size_t from = 0; from < source.size(); from += 8191) {
     copy.parts.emplace_back(&source[from], std::min<size_t>(8191, source.size() - from));
   }
-  const auto executor = MakeExecutor({.workers = 4});
+  const auto executor = MakeExecutor(4);
   ASSERT_TRUE(executor->Submit(std::move(call.job())).ok());
   EXPECT_TRUE(call.outcome().status.ok());
   EXPECT_TRUE(complete);
@@ -122,7 +101,7 @@ TEST(ExecutorTest, GathersThePayloadBeforePrepare) {
 
 TEST(ExecutorTest, StageTimesFitIntoTheWallTime) {
   const FakeBackend backend({.phases = {{Stage::kPlan, 5}, {Stage::kKernel, 20}}});
-  const auto executor = MakeExecutor({.workers = 2});
+  const auto executor = MakeExecutor(2);
   TestCall call(backend);
   const auto began = std::chrono::steady_clock::now();
   ASSERT_TRUE(executor->Submit(std::move(call.job())).ok());
@@ -152,7 +131,7 @@ TEST_P(ExecutorFailureTest, EndsTheCallAndOnlyThatCall) {
       {"tile", {.phases = {{Stage::kKernel, 100}}, .tile = [&](int, int64_t) { return fail(); }}},
       {"finish", {.finish = fail}},
   };
-  const auto executor = MakeExecutor({.workers = 2});
+  const auto executor = MakeExecutor(2);
   for (const auto& [where, script] : scripts) {
     // phase() has no status to return: it can only throw.
     if (where == "phase" && GetParam().name == "status") continue;
@@ -184,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ExecutorTest, NegativeTileCountIsTheBackendsBug) {
   const FakeBackend backend({.phases = {{Stage::kKernel, -1}}});
-  const auto executor = MakeExecutor({.workers = 1});
+  const auto executor = MakeExecutor(1);
   TestCall call(backend);
   ASSERT_TRUE(executor->Submit(std::move(call.job())).ok());
   EXPECT_EQ(call.code(), absl::StatusCode::kInternal);
@@ -203,7 +182,7 @@ TEST(ExecutorTest, SmallCallFinishesWhileAnotherCallersHugeOneRuns) {
                              huge_tiles_at_small_end = huge_tiles;
                              return absl::OkStatus();
                            }});
-  const auto executor = MakeExecutor({.workers = 1});
+  const auto executor = MakeExecutor(1);
   TestCall huge_call(huge, "batch");
   TestCall small_call(small, "interactive");
   ASSERT_TRUE(executor->Submit(std::move(huge_call.job())).ok());
@@ -223,7 +202,7 @@ TEST(ExecutorTest, OneCallersCallsEndInOrder) {
     gate.Pass();
     return absl::OkStatus();
   }});
-  const auto executor = MakeExecutor({.workers = 1});
+  const auto executor = MakeExecutor(1);
   TestCall first(blocked);
   ASSERT_TRUE(executor->Submit(std::move(first.job())).ok());
   gate.WaitUntilEntered();
@@ -246,7 +225,7 @@ TEST(ExecutorTest, OneCallersCallsEndInOrder) {
 
 TEST(ExecutorTest, NoMoreThanMaxRunningExecutionsExist) {
   const FakeBackend backend({.phases = {{Stage::kPlan, 3}, {Stage::kKernel, 10}}});
-  const auto executor = MakeExecutor({.workers = 4, .max_running = 2});
+  const auto executor = MakeExecutor(4, {.max_running = 2});
   std::deque<TestCall> calls;
   for (int i = 0; i < 100; ++i) {
     calls.emplace_back(backend, std::to_string(i % 7));
@@ -264,94 +243,10 @@ TEST(ExecutorTest, TilesOfOneCallRunOnSeveralWorkers) {
                                if (tile == 1) second_tile.Notify();
                                return absl::OkStatus();
                              }});
-  const auto executor = MakeExecutor({.workers = 2});
+  const auto executor = MakeExecutor(2);
   TestCall call(backend);
   ASSERT_TRUE(executor->Submit(std::move(call.job())).ok());
   EXPECT_TRUE(call.outcome().status.ok());
-}
-
-TEST(ExecutorTest, RefusedJobsAreDestroyedWithoutDone) {
-  Gate gate;
-  const FakeBackend blocked({.tile = [&](int, int64_t) {
-    gate.Pass();
-    return absl::OkStatus();
-  }});
-  const FakeBackend backend({});
-  const auto executor =
-      MakeExecutor({.workers = 1, .max_waiting = 1, .max_running = 1, .max_admitted_bytes = 1000});
-  const auto expect_refused = [&](int64_t bytes, const char* text) {
-    TestCall call(backend);
-    call.job().reserved_bytes = bytes;
-    const auto refused = executor->Submit(std::move(call.job()));
-    EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
-    EXPECT_THAT(refused.status().message(), HasSubstr(text));
-    EXPECT_FALSE(call.done_alive());
-    EXPECT_EQ(call.ends(), 0);
-  };
-
-  expect_refused(1001, "can never fit");
-  TestCall running(blocked);
-  running.job().reserved_bytes = 700;
-  ASSERT_TRUE(executor->Submit(std::move(running.job())).ok());
-  gate.WaitUntilEntered();
-  expect_refused(301, "byte budget full");
-  TestCall waiting(backend);
-  waiting.job().reserved_bytes = 300;
-  ASSERT_TRUE(executor->Submit(std::move(waiting.job())).ok());
-  expect_refused(0, "queue full: 1 calls waiting and 1 running");
-  const Executor::Load load = executor->load();
-  EXPECT_EQ(load.waiting, 1);
-  EXPECT_EQ(load.running, 1);
-  EXPECT_EQ(load.admitted_bytes, 1000);
-
-  gate.Open();
-  EXPECT_TRUE(waiting.outcome().status.ok());
-  TestCall late(backend);
-  late.job().deadline = absl::Now() - absl::Seconds(1);
-  EXPECT_EQ(executor->Submit(std::move(late.job())).status().code(),
-            absl::StatusCode::kDeadlineExceeded);
-  EXPECT_FALSE(late.done_alive());
-}
-
-TEST(ExecutorTest, BudgetIsFreeAgainWhenDoneIsCalled) {
-  const FakeBackend backend({});
-  const auto executor =
-      MakeExecutor({.workers = 2, .max_waiting = 0, .max_running = 1, .max_admitted_bytes = 1000});
-  for (int i = 0; i < 1000; ++i) {
-    TestCall call(backend);
-    call.job().reserved_bytes = 1000;
-    ASSERT_TRUE(executor->Submit(std::move(call.job())).ok()) << i;
-    ASSERT_TRUE(call.outcome().status.ok());
-  }
-}
-
-class RecordingObserver : public CallObserver {
- public:
-  void OnCallEnded(const CallRecord&) override { ADD_FAILURE() << "the service reports calls"; }
-  void OnQueueChanged(int64_t waiting, int64_t running, int64_t bytes) override {
-    absl::MutexLock lock(&mutex_);
-    seen_.push_back({waiting, running, bytes});
-  }
-  std::vector<std::vector<int64_t>> seen() {
-    absl::MutexLock lock(&mutex_);
-    return seen_;
-  }
-
- private:
-  absl::Mutex mutex_;
-  std::vector<std::vector<int64_t>> seen_;
-};
-
-TEST(ExecutorTest, ObserverSeesEveryChangeOfTheQueue) {
-  const FakeBackend backend({});
-  RecordingObserver observer;
-  const auto executor = MakeExecutor({.workers = 1}, &observer);
-  TestCall call(backend);
-  call.job().reserved_bytes = 64;
-  ASSERT_TRUE(executor->Submit(std::move(call.job())).ok());
-  call.outcome();
-  EXPECT_EQ(observer.seen(),
-            (std::vector<std::vector<int64_t>>{{1, 0, 64}, {0, 1, 64}, {0, 0, 0}}));
 }
 
 }  // namespace

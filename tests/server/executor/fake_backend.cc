@@ -1,5 +1,6 @@
 #include "tests/server/executor/fake_backend.h"
 
+#include <numeric>
 #include <utility>
 
 #include "gtest/gtest.h"
@@ -39,13 +40,22 @@ class FakeBackend::FakeExecution : public Execution {
   const FakeBackend& backend_;
 };
 
-FakeBackend::FakeBackend(Script script) : script_(std::move(script)) { info_.name = "fake"; }
+FakeBackend::FakeBackend(Script script) : script_(std::move(script)) {
+  info_.name = "fake";
+  info_.device = script_.device;
+}
 
 absl::StatusOr<std::unique_ptr<Execution>> FakeBackend::Prepare(const AttentionCall&) const {
   if (script_.prepare) {
     if (absl::Status status = script_.prepare(); !status.ok()) return status;
   }
   return std::make_unique<FakeExecution>(*this);
+}
+
+void FakeBackend::Launch(std::span<Execution* const> executions,
+                         std::span<absl::Status> statuses) const {
+  EXPECT_EQ(executions.size(), statuses.size());
+  script_.launch(statuses);
 }
 
 void Gate::Open() {
@@ -73,10 +83,23 @@ const JobOutcome& TestCall::outcome() const {
   return state_->outcome;
 }
 
-std::unique_ptr<Executor> MakeExecutor(ExecutorOptions options, CallObserver* observer) {
-  auto executor = Executor::Create(options, observer);
+std::unique_ptr<Executor> MakeExecutor(int workers, const ExecutorLimits& limits,
+                                       CallObserver* observer) {
+  auto executor = Executor::Create({workers, limits}, observer);
   EXPECT_TRUE(executor.ok()) << executor.status();
   return *std::move(executor);
 }
+
+namespace {
+
+int64_t Sum(const std::array<int64_t, kPriorities>& of_classes) {
+  return std::accumulate(of_classes.begin(), of_classes.end(), int64_t{0});
+}
+
+}  // namespace
+
+int64_t Waiting(const QueueLoad& load) { return Sum(load.waiting_calls); }
+int64_t Running(const QueueLoad& load) { return Sum(load.running_calls); }
+int64_t AdmittedBytes(const QueueLoad& load) { return Sum(load.admitted_bytes); }
 
 }  // namespace attn

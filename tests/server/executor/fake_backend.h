@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct Script {
   std::function<void(int)> phase;  // Before phase(i) answers.
   std::function<absl::Status(int, int64_t)> tile;
   std::function<absl::Status()> finish;
+  // If set, the backend launches batches: called with each launch, sets the statuses of calls.
+  std::function<void(std::span<absl::Status>)> launch;
+  std::string device = "fake";
 };
 
 // Outlives its executions.
@@ -32,6 +36,9 @@ class FakeBackend : public Backend {
   const BackendInfo& info() const override { return info_; }
   int64_t WorkspaceBytes(const AttentionProblem&) const override { return 0; }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override;
+  bool launches_batches() const override { return script_.launch != nullptr; }
+  void Launch(std::span<Execution* const> executions,
+              std::span<absl::Status> statuses) const override;
 
   int executions_alive() const { return alive_; }
   int most_alive() const { return most_alive_; }
@@ -84,7 +91,13 @@ class TestCall {
   Job job_;
 };
 
-std::unique_ptr<Executor> MakeExecutor(ExecutorOptions options, CallObserver* observer = nullptr);
+std::unique_ptr<Executor> MakeExecutor(int workers, const ExecutorLimits& limits = {},
+                                       CallObserver* observer = nullptr);
+
+// Calls of both classes together.
+int64_t Waiting(const QueueLoad& load);
+int64_t Running(const QueueLoad& load);
+int64_t AdmittedBytes(const QueueLoad& load);
 
 }  // namespace attn
 

@@ -1,26 +1,40 @@
 #include "server/executor/tile_scheduler.h"
 
+#include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/server/executor/fake_backend.h"
 
 namespace attn {
 namespace {
 
 using testing::ElementsAre;
+using testing::UnorderedElementsAre;
 
 class TileSchedulerTest : public testing::Test {
  protected:
-  // A job whose first stretch has `tiles` tiles of copying, which nobody runs.
-  ScheduledJob& Admit(const std::string& caller, int64_t tiles) {
-    static constexpr std::byte kNothing{};
+  // A job whose first stretch has `tiles` tiles, which nobody runs.
+  ScheduledJob& Admit(const std::string& caller, int64_t tiles,
+                      Priority priority = Priority::kInteractive,
+                      const Backend* backend = nullptr) {
     Job job;
+    job.backend = backend == nullptr ? &backend_ : backend;
     job.caller_id = caller;
-    job.copies = {{nullptr, {{&kNothing, static_cast<size_t>(tiles * kCopyTileBytes)}}}};
-    return scheduler_->Admit(std::make_unique<ScheduledJob>(std::move(job)));
+    job.priority = priority;
+    auto scheduled = std::make_unique<ScheduledJob>(std::move(job));
+    scheduled->id = ++last_id_;
+    return scheduler_->Admit(std::move(scheduled), tiles);
+  }
+
+  // Each alone: batches launch calls before their turn.
+  static ExecutorLimits Alone(int max_running) {
+    return {.max_running = max_running, .max_batch_calls = 1};
   }
 
   // The ids of the jobs of the next claims, "-" for none.
@@ -28,13 +42,16 @@ class TileSchedulerTest : public testing::Test {
     std::vector<std::string> claims;
     for (int i = 0; i < count; ++i) {
       const auto claim = scheduler_->Claim();
-      claims.push_back(claim ? claim->job->work.job().caller_id + std::to_string(claim->job->id)
-                             : "-");
+      claims.push_back(claim ? claim->job->job().caller_id + std::to_string(claim->job->id) : "-");
     }
     return claims;
   }
 
-  std::unique_ptr<TileScheduler> scheduler_ = std::make_unique<TileScheduler>(4);
+  const FakeBackend backend_{{}};
+  const FakeBackend other_backend_{{}};
+  const FakeBackend launching_{{.launch = [](std::span<absl::Status>) {}}};
+  std::unique_ptr<TileScheduler> scheduler_ = std::make_unique<TileScheduler>(Alone(4));
+  JobId last_id_ = 0;
 };
 
 TEST_F(TileSchedulerTest, CallersTakeTurns) {
@@ -52,13 +69,13 @@ TEST_F(TileSchedulerTest, NewcomerWaitsOneTurn) {
 }
 
 TEST_F(TileSchedulerTest, FirstClaimLaunches) {
-  Admit("a", 2);
-  EXPECT_EQ(scheduler_->waiting(), 1);
-  EXPECT_TRUE(scheduler_->Claim()->launch);
-  EXPECT_EQ(scheduler_->waiting(), 0);
-  EXPECT_EQ(scheduler_->running(), 1);
+  ScheduledJob& job = Admit("a", 2);
+  EXPECT_FALSE(job.launched);
+  EXPECT_THAT(scheduler_->Claim()->launched, ElementsAre(&job));
+  EXPECT_TRUE(job.launched);
+  EXPECT_EQ(job.batch_calls, 1);
   const auto second = scheduler_->Claim();
-  EXPECT_FALSE(second->launch);
+  EXPECT_TRUE(second->launched.empty());
   EXPECT_EQ(second->tile, 1);
 }
 
@@ -67,8 +84,6 @@ TEST_F(TileSchedulerTest, WithinACallerTheEarliestGoesFirst) {
   Admit("a", 1);
   Admit("a", 1);
   EXPECT_THAT(Claims(2), ElementsAre("a1", "a1"));
-  EXPECT_EQ(scheduler_->running(), 1);
-  EXPECT_EQ(scheduler_->waiting(), 2);
   EXPECT_THAT(Claims(3), ElementsAre("a2", "a3", "-"));
 }
 
@@ -82,7 +97,7 @@ TEST_F(TileSchedulerTest, EarlierJobComesFirstAgainWithItsNextStretch) {
 }
 
 TEST_F(TileSchedulerTest, NoMoreThanMaxRunningAreLaunchedAndCallersWaitInTurn) {
-  scheduler_ = std::make_unique<TileScheduler>(2);
+  scheduler_ = std::make_unique<TileScheduler>(Alone(2));
   ScheduledJob& a = Admit("a", 3);
   ScheduledJob& b = Admit("b", 1);
   Admit("c", 1);
@@ -90,7 +105,6 @@ TEST_F(TileSchedulerTest, NoMoreThanMaxRunningAreLaunchedAndCallersWaitInTurn) {
   Admit("a", 1);
   EXPECT_THAT(Claims(5), ElementsAre("a1", "b2", "a1", "a1", "-"));
   EXPECT_FALSE(scheduler_->has_claimable());
-  EXPECT_EQ(scheduler_->waiting(), 3);
 
   ASSERT_TRUE(scheduler_->Return(b, absl::OkStatus()));
   scheduler_->Offer(b, 1);  // A launched job needs no new place.
@@ -108,7 +122,7 @@ TEST_F(TileSchedulerTest, NoMoreThanMaxRunningAreLaunchedAndCallersWaitInTurn) {
 }
 
 TEST_F(TileSchedulerTest, LaunchedJobOfACallerThatWaitsForAPlaceGoesOn) {
-  scheduler_ = std::make_unique<TileScheduler>(1);
+  scheduler_ = std::make_unique<TileScheduler>(Alone(1));
   ScheduledJob& first = Admit("a", 1);
   Admit("a", 1);
   Admit("b", 1);
@@ -139,37 +153,143 @@ TEST_F(TileSchedulerTest, ErrorStopsTheRestOfTheJob) {
 TEST_F(TileSchedulerTest, StopHandsOverAJobThatNobodyHas) {
   ScheduledJob& job = Admit("a", 1);
   Admit("a", 1);
-  EXPECT_TRUE(scheduler_->Stop(job, absl::CancelledError("first")));
-  EXPECT_FALSE(scheduler_->Stop(job, absl::AbortedError("second")));
+  EXPECT_TRUE(scheduler_->Stop(job, absl::CancelledError("first"), CallEnd::kCancelled));
+  EXPECT_FALSE(scheduler_->Stop(job, absl::AbortedError("second"), CallEnd::kCancelled));
   EXPECT_EQ(job.stop, absl::CancelledError("first"));
   EXPECT_THAT(Claims(2), ElementsAre("a2", "-"));
   EXPECT_EQ(scheduler_->Remove(job)->stop, absl::CancelledError("first"));
   EXPECT_EQ(scheduler_->Find(1), nullptr);
-  EXPECT_EQ(scheduler_->waiting(), 0);
-  EXPECT_EQ(scheduler_->running(), 1);
 }
 
 TEST_F(TileSchedulerTest, StopLeavesAJobWithItsWorkers) {
   ScheduledJob& job = Admit("a", 5);
   EXPECT_THAT(Claims(2), ElementsAre("a1", "a1"));
-  EXPECT_FALSE(scheduler_->Stop(job, absl::CancelledError("stop")));
+  EXPECT_FALSE(scheduler_->Stop(job, absl::CancelledError("stop"), CallEnd::kCancelled));
   EXPECT_THAT(Claims(1), ElementsAre("-"));
   EXPECT_FALSE(scheduler_->Return(job, absl::OkStatus()));
   EXPECT_TRUE(scheduler_->Return(job, absl::OkStatus()));
 }
 
 TEST_F(TileSchedulerTest, StopOfACallerThatWaitsForAPlaceLosesNobody) {
-  scheduler_ = std::make_unique<TileScheduler>(1);
+  scheduler_ = std::make_unique<TileScheduler>(Alone(1));
   ScheduledJob& a = Admit("a", 1);
   ScheduledJob& b = Admit("b", 1);
   Admit("c", 1);
   EXPECT_THAT(Claims(2), ElementsAre("a1", "-"));
-  EXPECT_TRUE(scheduler_->Stop(b, absl::CancelledError("stop")));
+  EXPECT_TRUE(scheduler_->Stop(b, absl::CancelledError("stop"), CallEnd::kCancelled));
   scheduler_->Remove(b);
   EXPECT_FALSE(scheduler_->has_claimable());
   EXPECT_TRUE(scheduler_->Return(a, absl::OkStatus()));
   scheduler_->Remove(a);
   EXPECT_THAT(Claims(2), ElementsAre("c3", "-"));
+}
+
+TEST_F(TileSchedulerTest, InteractiveFirstAndEveryEighthTurnIsABatchCalls) {
+  Admit("b", 3, Priority::kBatch);
+  Admit("i", 100);
+  EXPECT_THAT(Claims(17), ElementsAre("i2", "i2", "i2", "i2", "i2", "i2", "i2", "b1", "i2", "i2",
+                                      "i2", "i2", "i2", "i2", "i2", "b1", "i2"));
+}
+
+TEST_F(TileSchedulerTest, BatchCallsHaveEveryTurnThatNobodyElseWants) {
+  Admit("b", 3, Priority::kBatch);
+  EXPECT_THAT(Claims(2), ElementsAre("b1", "b1"));
+  Admit("i", 1);
+  EXPECT_THAT(Claims(3), ElementsAre("i2", "b1", "-"));
+}
+
+TEST_F(TileSchedulerTest, BatchCallsLeaveAQuarterOfTheSlots) {
+  for (const char* caller : {"a", "b", "c", "d"}) Admit(caller, 1, Priority::kBatch);
+  EXPECT_THAT(Claims(4), ElementsAre("a1", "b2", "c3", "-"));
+  Admit("i", 1);
+  EXPECT_THAT(Claims(2), ElementsAre("i5", "-"));
+}
+
+TEST_F(TileSchedulerTest, OnlySlotIsKeptForABatchCallThatWasPassedOver) {
+  scheduler_ = std::make_unique<TileScheduler>(Alone(1));
+  Admit("i", 1);
+  EXPECT_THAT(Claims(1), ElementsAre("i1"));
+  Admit("b", 1, Priority::kBatch);
+  std::vector<std::string> order;
+  for (JobId running = 1; order.size() < 9;) {
+    Admit("i", 1);  // There is always an interactive call that waits.
+    ScheduledJob& job = *scheduler_->Find(running);
+    ASSERT_TRUE(scheduler_->Return(job, absl::OkStatus()));
+    scheduler_->Remove(job);
+    const auto claim = scheduler_->Claim();
+    ASSERT_TRUE(claim);
+    running = claim->job->id;
+    order.push_back(claim->job->job().caller_id);
+  }
+  EXPECT_EQ(std::count(order.begin(), order.end(), "b"), 1);
+}
+
+TEST_F(TileSchedulerTest, FreeSlotGoesToTheCallerThatHadNone) {
+  scheduler_ = std::make_unique<TileScheduler>(Alone(2));
+  ScheduledJob& first = Admit("a", 1);
+  Admit("a", 1);
+  EXPECT_THAT(Claims(2), ElementsAre("a1", "a2"));  // Both slots.
+  Admit("a", 1);
+  Admit("b", 1);
+  Admit("a", 1);
+  EXPECT_THAT(Claims(1), ElementsAre("-"));
+  ASSERT_TRUE(scheduler_->Return(first, absl::OkStatus()));
+  scheduler_->Remove(first);
+  ASSERT_TRUE(scheduler_->has_claimable());
+  const auto next = Claims(1);
+  ScheduledJob& second = *scheduler_->Find(2);
+  ASSERT_TRUE(scheduler_->Return(second, absl::OkStatus()));
+  scheduler_->Remove(second);
+  // Whichever was first, the other caller is next.
+  EXPECT_THAT((std::vector{next[0], Claims(1)[0]}), UnorderedElementsAre("a3", "b4"));
+}
+
+TEST_F(TileSchedulerTest, BatchTakesCallsOfOneBackendAndClassOneACaller) {
+  scheduler_ = std::make_unique<TileScheduler>(ExecutorLimits{.max_running = 16});
+  ScheduledJob& a = Admit("a", 1);
+  ScheduledJob& second_of_a = Admit("a", 1);
+  ScheduledJob& b = Admit("b", 1);
+  ScheduledJob& other = Admit("c", 1, Priority::kInteractive, &other_backend_);
+  ScheduledJob& batch = Admit("d", 1, Priority::kBatch);
+  ScheduledJob& e = Admit("e", 1);
+  const auto claim = scheduler_->Claim();
+  EXPECT_THAT(claim->launched, ElementsAre(&a, &b, &e));
+  EXPECT_EQ(a.batch_calls, 3);
+  EXPECT_EQ(b.batch_calls, 3);
+  EXPECT_EQ(e.batch_calls, 3);
+  EXPECT_FALSE(second_of_a.launched);
+  EXPECT_FALSE(other.launched);
+  EXPECT_FALSE(batch.launched);
+}
+
+TEST_F(TileSchedulerTest, BatchIsBoundedBySizeAndByFreeSlots) {
+  for (const int max_calls : {3, 9}) {
+    scheduler_ = std::make_unique<TileScheduler>(
+        ExecutorLimits{.max_running = 4, .max_batch_calls = max_calls});
+    for (int i = 0; i < 9; ++i) Admit(std::string(1, static_cast<char>('a' + i)), 1);
+    EXPECT_EQ(scheduler_->Claim()->launched.size(), std::min(max_calls, 4));
+  }
+}
+
+TEST_F(TileSchedulerTest, CopiesForALaunchNeedNoSlot) {
+  scheduler_ = std::make_unique<TileScheduler>(Alone(1));
+  Admit("a", 1);
+  Admit("a", 1);
+  EXPECT_THAT(Claims(2), ElementsAre("a1", "-"));
+  ScheduledJob& job = Admit("a", 1, Priority::kInteractive, &launching_);
+  const auto claim = scheduler_->Claim();
+  ASSERT_TRUE(claim);
+  EXPECT_EQ(claim->job, &job);
+  EXPECT_TRUE(claim->launched.empty());
+  EXPECT_FALSE(job.launched);
+}
+
+TEST_F(TileSchedulerTest, MoreSlotsAreUsedAtOnce) {
+  scheduler_ = std::make_unique<TileScheduler>(Alone(1));
+  for (const char* caller : {"a", "b", "c"}) Admit(caller, 1);
+  EXPECT_THAT(Claims(2), ElementsAre("a1", "-"));
+  scheduler_->SetLimits(Alone(3));
+  EXPECT_THAT(Claims(3), ElementsAre("b2", "c3", "-"));
 }
 
 }  // namespace

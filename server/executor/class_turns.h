@@ -1,0 +1,35 @@
+// Whose turn it is, of the two classes.
+#ifndef ATTN_SERVER_EXECUTOR_CLASS_TURNS_H_
+#define ATTN_SERVER_EXECUTOR_CLASS_TURNS_H_
+
+#include "server/executor/priority.h"
+
+namespace attn {
+
+// Interactive calls first, but every eighth turn is a batch call's if one wants it: an eighth costs
+// interactive calls at most 1/7 more time, and a batch call that takes a minute alone is done in
+// eight, whatever the load.
+class ClassTurns {
+ public:
+  // Gives the turn to a class that can take it; at least one can. A batch call that `batch_waits`
+  // for something else than its turn is passed over and has the first turn that it can take.
+  Priority Take(bool interactive_can, bool batch_can, bool batch_waits) {
+    if (batch_can && (!interactive_can || batch_due())) {
+      passed_over_ = 0;
+      return Priority::kBatch;
+    }
+    if ((batch_can || batch_waits) && !batch_due()) ++passed_over_;
+    return Priority::kInteractive;
+  }
+
+  bool batch_due() const { return passed_over_ == kInteractiveTurns; }
+
+ private:
+  static constexpr int kInteractiveTurns = 7;
+
+  int passed_over_ = 0;  // Turns that batch calls could have used.
+};
+
+}  // namespace attn
+
+#endif  // ATTN_SERVER_EXECUTOR_CLASS_TURNS_H_
