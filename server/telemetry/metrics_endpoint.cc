@@ -90,15 +90,15 @@ void Knock(in_addr host, int port, const absl::Notification& stop) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Create(
-    absl::string_view address, std::shared_ptr<prometheus::Collectable> metrics) {
+absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Create(absl::string_view address,
+                                                                         Metrics metrics) {
   ATTN_ASSIGN_OR_RETURN(const ListenAddress listen, ParseListenAddress(address));
   // The library's exceptions end here.
   try {
     auto exposer = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
         "listening_ports", listen.text, "num_threads", absl::StrCat(kThreads), "request_timeout_ms",
         absl::StrCat(kRequestTimeoutMs), "enable_keep_alive", "no"});
-    exposer->RegisterCollectable(metrics);
+    for (const auto& one : metrics) exposer->RegisterCollectable(one);
     const int port = exposer->GetListeningPorts().at(0);
     return std::unique_ptr<MetricsEndpoint>(
         new MetricsEndpoint(std::move(metrics), std::move(exposer), listen.ipv4, port));
@@ -107,9 +107,8 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Create(
   }
 }
 
-MetricsEndpoint::MetricsEndpoint(std::shared_ptr<prometheus::Collectable> metrics,
-                                 std::unique_ptr<prometheus::Exposer> exposer, in_addr host,
-                                 int port)
+MetricsEndpoint::MetricsEndpoint(Metrics metrics, std::unique_ptr<prometheus::Exposer> exposer,
+                                 in_addr host, int port)
     : metrics_(std::move(metrics)), exposer_(std::move(exposer)), host_(host), port_(port) {}
 
 MetricsEndpoint::~MetricsEndpoint() {

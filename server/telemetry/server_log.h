@@ -1,9 +1,17 @@
-// The server's log: one structured line an event, on stderr, as text or JSON.
+// The server's log: one structured line an event, on stderr, as text (key=value) or JSON.
+//
+// Whatever a caller can choose (its id, a model name, an error text that quotes them) is cut, and
+// escaped down to printable ASCII: it can forge no line, no field and no terminal sequence.
 #ifndef ATTN_SERVER_TELEMETRY_SERVER_LOG_H_
 #define ATTN_SERVER_TELEMETRY_SERVER_LOG_H_
 
+#include <unistd.h>
+
+#include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -30,14 +38,15 @@ struct LogOptions {
   LogFormat format = LogFormat::kText;
   LogLevel level = LogLevel::kInfo;
   absl::Duration slow_call = absl::InfiniteDuration();  // A call this long is a warning.
+  int fd = STDERR_FILENO;                               // Where lines go; borrowed.
 };
 
-// Thread-safe. Lines are written by a thread of its own: a log that nobody reads holds up no call;
-// lines over its bounded queue are dropped and counted.
+// Thread-safe. Lines are written by a thread of its own: a log that nobody reads holds up no call,
+// and lines over the bounded queue are dropped and counted.
 class ServerLog : public CallObserver {
  public:
   explicit ServerLog(const LogOptions& options);
-  ~ServerLog() override;  // Writes what is queued.
+  ~ServerLog() override;  // Writes what is queued, for a second at most.
 
   LogLevel level() const;
   LogLevel SetLevel(LogLevel level);  // Returns the previous one.
@@ -48,6 +57,8 @@ class ServerLog : public CallObserver {
   void Write(LogLevel level, absl::string_view message, Fields fields = {});
 
   void OnCallStarted() override {}
+  // A slow call and a fault of ours (INTERNAL, UNKNOWN, DATA_LOSS) are warnings, any other a debug
+  // line.
   void OnCallEnded(const CallRecord& record) override;
   void OnQueueChanged(const QueueLoad& /*load*/) override {}
 

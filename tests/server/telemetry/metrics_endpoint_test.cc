@@ -17,7 +17,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "prometheus/collectable.h"
+#include "server/telemetry/process_metrics.h"
 #include "server/telemetry/prometheus_observer.h"
+#include "server/telemetry/state_metrics.h"
 
 namespace attn {
 namespace {
@@ -26,16 +28,22 @@ using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 
-std::shared_ptr<prometheus::Collectable> SomeMetrics() {
+// All that a server shows.
+MetricsEndpoint::Metrics SomeMetrics() {
   PrometheusObserver observer({"1.2.3", "g++ 12.2.0", "none"});
-  observer.OnCallEnded({.backend = "flash",
+  observer.OnCallStarted();
+  observer.OnCallEnded({.transport = "tcp",
+                        .backend = "flash",
                         .device = "cpu",
                         .rule = "call",
-                        .code = absl::StatusCode::kOk,
                         .times = {.queue_ns = 1, .kernel_ns = 1000, .total_ns = 2000},
+                        .batch_calls = 1,
                         .sparsity = 0.25});
-  observer.OnQueueChanged(1, 2, 3);
-  return observer.metrics();
+  observer.OnQueueChanged({{1, 2}, {3, 4}, {5, 6}});
+  const auto state = [] {
+    return ServerState{.backends = {{"flash", "cpu", true}}, .forced_backend = "flash"};
+  };
+  return {observer.metrics(), StateMetrics(state), ProcessMetrics()};
 }
 
 // A connection over loopback; -1 if nobody listens.
@@ -81,7 +89,8 @@ TEST(MetricsEndpointTest, ServesMetricsAtTheirPathAndNothingElse) {
     EXPECT_THAT(Get(false, port, "/metrics"),
                 AllOf(ContainsRegex("^HTTP/1.. 200"), HasSubstr("text/plain"),
                       HasSubstr("\nattn_calls_total{backend=\"flash\",code=\"OK\","
-                                "device=\"cpu\"} 1\n")));
+                                "device=\"cpu\"} 1\n"),
+                      HasSubstr("\nattn_ready 0\n"), HasSubstr("\nprocess_threads ")));
     EXPECT_THAT(Get(false, port, "/"), ContainsRegex("^HTTP/1.. 404"));
     EXPECT_THAT(Get(false, port, "/etc/passwd"), ContainsRegex("^HTTP/1.. 404"));
   }

@@ -1,0 +1,109 @@
+#include "server/telemetry/server_log.h"
+
+#include <atomic>
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "server/telemetry/line_writer.h"
+#include "server/telemetry/log_line.h"
+
+namespace attn {
+namespace {
+
+// What no caller can bring about: our bug, or a device's.
+bool IsFault(absl::StatusCode code) {
+  return code == absl::StatusCode::kInternal || code == absl::StatusCode::kUnknown ||
+         code == absl::StatusCode::kDataLoss;
+}
+
+void AddMicroseconds(absl::string_view key, int64_t nanoseconds, LogLine* line) {
+  line->Add(key, nanoseconds / 1000);
+}
+
+void AddCall(const CallRecord& record, LogLine* line) {
+  line->Add("request_id", record.request_id);
+  line->Add("caller", record.caller_id);
+  line->Add("model", record.model);
+  line->Add("priority", kPriorityNames[static_cast<size_t>(record.priority)]);
+  line->Add("transport", record.transport);
+  line->Add("backend", record.backend);
+  line->Add("device", record.device);
+  line->Add("rule", record.rule);
+  line->Add("code", absl::StatusCodeToString(record.status.code()));
+  line->Add("end", kCallEndNames[static_cast<size_t>(record.end)]);
+  line->Add("stage", kCallStageNames[static_cast<size_t>(record.stage)]);
+  if (record.end == CallEnd::kRefused) line->Add("refusal", record.refusal);
+  AddMicroseconds("queue_us", record.times.queue_ns, line);
+  AddMicroseconds("decode_us", record.times.decode_ns, line);
+  AddMicroseconds("plan_us", record.times.plan_ns, line);
+  AddMicroseconds("kernel_us", record.times.kernel_ns, line);
+  AddMicroseconds("encode_us", record.times.encode_ns, line);
+  AddMicroseconds("total_us", record.times.total_ns, line);
+  line->Add("batch_calls", record.batch_calls);
+  line->Add("request_bytes", record.request_bytes);
+  line->Add("response_bytes", record.response_bytes);
+  if (record.status.ok()) {
+    line->Add("sparsity", record.sparsity);
+    line->Add("computed_flops", record.computed_flops);
+    line->Add("effective_flops", record.effective_flops);
+  } else {
+    line->Add("error", record.status.message());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name) {
+  for (size_t i = 0; i < std::size(kLogLevelNames); ++i) {
+    if (name == kLogLevelNames[i]) return static_cast<LogLevel>(i);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("log level '", name.substr(0, 100),
+                   "' is unknown, known: ", absl::StrJoin(kLogLevelNames, ", ")));
+}
+
+class ServerLog::Impl {
+ public:
+  explicit Impl(const LogOptions& options)
+      : format(options.format),
+        level(options.level),
+        slow_call_ns(absl::ToInt64Nanoseconds(options.slow_call)),
+        writer(options.fd) {}
+
+  const LogFormat format;
+  std::atomic<LogLevel> level;
+  std::atomic<int64_t> slow_call_ns;
+  LineWriter writer;
+};
+
+ServerLog::ServerLog(const LogOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+ServerLog::~ServerLog() = default;
+
+LogLevel ServerLog::level() const { return impl_->level; }
+LogLevel ServerLog::SetLevel(LogLevel level) { return impl_->level.exchange(level); }
+void ServerLog::SetSlowCall(absl::Duration slow_call) {
+  impl_->slow_call_ns = absl::ToInt64Nanoseconds(slow_call);
+}
+int64_t ServerLog::dropped_lines() const { return impl_->writer.dropped_lines(); }
+
+void ServerLog::Write(LogLevel level, absl::string_view message, Fields fields) {
+  if (level < impl_->level) return;
+  LogLine line(absl::Now(), level, message);
+  for (const auto& [key, value] : fields) line.Add(key, value);
+  impl_->writer.Write(line.Format(impl_->format));
+}
+
+void ServerLog::OnCallEnded(const CallRecord& record) {
+  const bool slow = record.times.total_ns >= impl_->slow_call_ns;
+  const bool fault = IsFault(record.status.code());
+  const LogLevel level = slow || fault ? LogLevel::kWarning : LogLevel::kDebug;
+  if (level < impl_->level) return;
+  LogLine line(absl::Now(), level, fault ? "faulty call" : slow ? "slow call" : "call");
+  AddCall(record, &line);
+  impl_->writer.Write(line.Format(impl_->format));
+}
+
+}  // namespace attn
