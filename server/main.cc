@@ -1,9 +1,7 @@
-// attnd: attention as a service. The composition root: options, then the parts bottom up, then
-// the server, until a signal ends it.
-#include <pthread.h>
-#include <signal.h>
+// attnd: attention as a service. The composition root: the configuration, then the parts bottom up,
+// then the server, until a signal ends it.
+#include <unistd.h>
 
-#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -14,134 +12,173 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpc/grpc.h"
 #include "kernels/builtin_backends.h"
 #include "kernels/core/buffer_pool.h"
 #include "kernels/core/status_macros.h"
 #include "server/command_line.h"
-#include "server/config/preset_file.h"
+#include "server/config/address_syntax.h"
+#include "server/config_files.h"
 #include "server/executor/executor.h"
+#include "server/part_options.h"
 #include "server/policy/policy_state.h"
-#include "server/policy/preset_check.h"
-#include "server/policy/selection.h"
+#include "server/reload.h"
 #include "server/services/server.h"
+#include "server/state_source.h"
+#include "server/stop_signals.h"
+#include "server/telemetry/call_observers.h"
 #include "server/telemetry/metrics_endpoint.h"
+#include "server/telemetry/process_metrics.h"
 #include "server/telemetry/prometheus_observer.h"
+#include "server/telemetry/server_log.h"
+#include "server/telemetry/state_metrics.h"
 #include "server/version.h"
+#include "server/warm_up.h"
 
 namespace attn {
 namespace {
 
-// The signals that end a server; blocked in every thread, taken by WaitForStop.
-sigset_t StopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  return signals;
-}
+// Exit codes; 0 = all in order.
+constexpr int kFailed = 1;
+constexpr int kMistake = 2;  // In flags, variables or files.
 
-void WaitForStop() {
-  const sigset_t signals = StopSignals();
-  int signal = 0;
-  sigwait(&signals, &signal);
-}
-
-// A second signal while draining ends the process at once.
-void RestoreDefaultStop() {
-  signal(SIGTERM, SIG_DFL);
-  signal(SIGINT, SIG_DFL);
-  const sigset_t signals = StopSignals();
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-}
-
-// A choice for the whole process that could never serve stops the start.
-absl::Status CheckChoice(absl::string_view source, const std::string& backend,
-                         const Registry& registry) {
-  if (backend.empty()) return absl::OkStatus();
-  const absl::Status status = CheckInBuild(backend, registry);
-  return absl::Status(status.code(), absl::StrCat(source, ": ", status.message()));
-}
-
-absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(const ServerOptions& options,
-                                                          const Registry& registry) {
-  auto presets = std::make_shared<PresetTable>();
-  if (!options.presets.empty()) {
-    ATTN_ASSIGN_OR_RETURN(*presets, LoadPresetFile(options.presets));
-    ATTN_RETURN_IF_ERROR(CheckPresets(*presets, registry));
-  }
-  const char* variable = std::getenv("ATTN_BACKEND");
-  const std::string environment = variable == nullptr ? "" : variable;
-  ATTN_RETURN_IF_ERROR(CheckChoice("ATTN_BACKEND", environment, registry));
-  ATTN_RETURN_IF_ERROR(CheckChoice("force_backend", options.force_backend, registry));
+absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(
+    const CommandLine& command_line, std::shared_ptr<const PresetTable> presets) {
   ATTN_ASSIGN_OR_RETURN(std::unique_ptr<PolicyState> policy,
-                        PolicyState::Create(environment, std::move(presets)));
-  if (!options.force_backend.empty()) {
-    ATTN_RETURN_IF_ERROR(policy->SetForced(options.force_backend).status());
-  }
+                        PolicyState::Create(command_line.environment_backend, std::move(presets)));
+  const std::string& forced = command_line.config.options.force_backend;
+  if (!forced.empty()) ATTN_RETURN_IF_ERROR(policy->SetForced(forced).status());
   return policy;
+}
+
+// Null for `off`.
+absl::StatusOr<std::unique_ptr<MetricsEndpoint>> ServeMetrics(const ServerOptions& options,
+                                                              MetricsEndpoint::Metrics metrics) {
+  if (options.metrics_listen == kNoMetrics) return nullptr;
+  absl::StatusOr<std::unique_ptr<MetricsEndpoint>> endpoint =
+      MetricsEndpoint::Create(options.metrics_listen, std::move(metrics));
+  if (endpoint.ok()) return endpoint;
+  return absl::Status(endpoint.status().code(),
+                      absl::StrCat("metrics_listen: ", endpoint.status().message()));
 }
 
 // As configured, with the port that was bound.
 std::string MetricsAddress(const ServerOptions& options, const MetricsEndpoint* metrics) {
-  if (metrics == nullptr) return "off";
+  if (metrics == nullptr) return std::string(kNoMetrics);
   const size_t colon = options.metrics_listen.rfind(':');
   return absl::StrCat(options.metrics_listen.substr(0, colon + 1), metrics->port());
 }
 
-absl::Status Serve(const ServerOptions& options) {
-  ATTN_ASSIGN_OR_RETURN(const Registry registry, CreateBuiltinRegistry());
-  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<PolicyState> policy, CreatePolicy(options, registry));
-  PrometheusObserver observer(BuildInfo{std::string(kVersion), __VERSION__, ATTN_CUDA_TOOLKIT});
-  std::unique_ptr<MetricsEndpoint> metrics;
-  if (options.metrics_listen != "off") {
-    ATTN_ASSIGN_OR_RETURN(metrics,
-                          MetricsEndpoint::Create(options.metrics_listen, observer.metrics()));
-  }
-  BufferPool buffers(options.pool_idle_bytes);
-  ExecutorOptions executor_options;
-  executor_options.workers = options.workers;
-  executor_options.limits.max_waiting = options.max_waiting_calls;
-  executor_options.limits.max_running = options.max_running_calls;
-  executor_options.limits.max_admitted_bytes = options.max_admitted_bytes;
-  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Executor> executor,
-                        Executor::Create(executor_options, &observer));
+// One line for people and scripts, on stdout; the log has it as well. A server that no backend can
+// serve stays up, so that an operator can release what was quarantined.
+void SayReady(const Server& server, const Executor& executor, const std::string& metrics,
+              ServerLog* log) {
+  const std::string listen = absl::StrJoin(server.addresses(), ",");
+  const bool ready = server.ready();
+  const char* state = ready ? "ready" : "not ready, no backend can serve";
+  log->Write(ready ? LogLevel::kInfo : LogLevel::kError, state,
+             {{"version", std::string(kVersion)}, {"listen", listen}, {"metrics", metrics}});
+  std::cout << "attnd " << kVersion << " " << state << ": listen=" << listen
+            << " metrics=" << metrics << " workers=" << executor.workers() << std::endl;
+}
 
-  ReplyLedger replies(options.max_admitted_bytes);
-  BackendFaults faults(policy.get());
-  const ServiceContext services{&registry, policy.get(), executor.get(), &buffers,
-                                &faults,   &replies,     &observer};
-  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
-                        Server::Start({options.listen, options.max_message_bytes}, services));
-  std::cout << "attnd " << kVersion << " ready: listen=" << absl::StrJoin(server->addresses(), ",")
-            << " metrics=" << MetricsAddress(options, metrics.get())
-            << " workers=" << executor->workers() << std::endl;
-  WaitForStop();
-  RestoreDefaultStop();
+// The end in order, from the first stop signal on.
+absl::Status Stop(const ServerOptions& options, Server* server, ServerLog* log) {
+  server->AnnounceDrain();
+  if (options.lame_duck_ms > 0) {
+    const std::string limit = absl::StrCat(options.lame_duck_ms);
+    log->Write(LogLevel::kInfo, "not ready any more, calls are served on", {{"ms", limit}});
+    std::cout << "attnd lame duck for " << limit << " ms" << std::endl;
+    absl::SleepFor(absl::Milliseconds(options.lame_duck_ms));
+  }
+  log->Write(LogLevel::kInfo, "draining", {{"limit_ms", absl::StrCat(options.drain_limit_ms)}});
   std::cout << "attnd draining" << std::endl;
   if (!server->Drain(absl::Milliseconds(options.drain_limit_ms))) {
-    return absl::DeadlineExceededError(
-        absl::StrCat("drain_limit_ms: calls were cut off after ", options.drain_limit_ms, " ms"));
+    return absl::DeadlineExceededError(absl::StrCat("drain_limit_ms: calls cut off after ",
+                                                    options.drain_limit_ms,
+                                                    " ms: ", server->cut_off_calls()));
   }
+  log->Write(LogLevel::kInfo, "stopped");
   std::cout << "attnd stopped" << std::endl;
   return absl::OkStatus();
 }
 
+absl::Status Serve(const CommandLine& command_line, const Registry& registry, ConfigFiles files,
+                   StopSignals* signals) {
+  const ServerOptions& options = command_line.config.options;
+  ServerLog log(LogOptionsOf(options));
+  for (const std::string& warning : command_line.config.warnings) {
+    log.Write(LogLevel::kWarning, "configuration", {{"warning", warning}});
+  }
+  PrometheusObserver metrics(BuildInfo{std::string(kVersion), __VERSION__, ATTN_CUDA_TOOLKIT});
+  CallObservers observers({&metrics, &log});
+
+  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<PolicyState> policy,
+                        CreatePolicy(command_line, std::move(files.presets)));
+  BufferPool buffers(options.pool_idle_bytes);
+  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Executor> executor,
+                        Executor::Create(ExecutorOptionsOf(options), &observers));
+  ReplyLedger replies(options.max_admitted_bytes);
+  BackendFaults faults(policy.get());
+  const auto set_log_level = [&log](const std::string& name) -> absl::StatusOr<std::string> {
+    ATTN_ASSIGN_OR_RETURN(const LogLevel level, ParseLogLevel(name));
+    return kLogLevelNames[static_cast<int>(log.SetLevel(level))];
+  };
+  const ServiceContext services{&registry,  policy.get(),  executor.get(),
+                                &buffers,   &faults,       &replies,
+                                &observers, set_log_level, std::string(kVersion)};
+  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
+                        Server::Start(ListenOptionsOf(options, files.admin_token, &log), services));
+  Reloader reloader(command_line.sources, command_line.config,
+                    {&registry, policy.get(), executor.get(), &log});
+  const StateParts state{&registry, policy.get(), server.get(), &reloader, &log};
+  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<MetricsEndpoint> endpoint,
+                        ServeMetrics(options, {metrics.metrics(), StateMetrics(StateSource(state)),
+                                               ProcessMetrics()}));
+
+  if (options.warmup) {
+    WarmUp(registry, executor.get(), policy.get(), &log, [&] { return signals->stopping(); });
+  }
+  if (!signals->stopping()) {
+    server->SetReady();
+    SayReady(*server, *executor, MetricsAddress(options, endpoint.get()), &log);
+  }
+  while (signals->Wait() == StopSignals::Event::kReload) reloader.Reload();
+  return Stop(reloader.options(), server.get(), &log);
+}
+
 int Main(int argc, char** argv) {
-  const sigset_t signals = StopSignals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // Before any thread: all inherit it.
+  StopSignals signals;  // Before any other thread.
   // Debian builds Abseil with lock-order checks on; they cost a fifth of a small call and more.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  const CommandLine command_line = ParseCommandLine(argc, argv, environ);
+  if (command_line.exit_code) return *command_line.exit_code;
   // Never undone: the last shutdown of gRPC would wait for its poller, up to 10 s.
   grpc_init();
-  const CommandLine command_line = ParseCommandLine(argc, argv);
-  if (command_line.exit_code) return *command_line.exit_code;
-  if (const absl::Status status = Serve(command_line.options); !status.ok()) {
-    std::cerr << "attnd: " << status.message() << std::endl;
-    return 1;
+  const absl::StatusOr<Registry> registry = CreateBuiltinRegistry();
+  if (!registry.ok()) {
+    std::cerr << "attnd: " << registry.status().message() << std::endl;
+    return kFailed;
   }
-  return 0;
+  absl::StatusOr<ConfigFiles> files =
+      ReadConfigFiles(command_line.config.options, command_line.environment_backend, *registry);
+  if (!files.ok()) {
+    std::cerr << files.status().message() << std::endl;
+    return kMistake;
+  }
+  if (command_line.check_config) {
+    for (const std::string& warning : command_line.config.warnings) {
+      std::cerr << "warning: " << warning << "\n";
+    }
+    std::cout << "ok" << std::endl;
+    return 0;
+  }
+  const absl::Status status = Serve(command_line, *registry, *std::move(files), &signals);
+  if (status.ok()) return 0;
+  std::cerr << "attnd: " << status.message() << std::endl;
+  return kFailed;
 }
 
 }  // namespace

@@ -10,6 +10,9 @@ namespace attn {
 // Begins the address of a Unix socket; its path follows.
 inline constexpr absl::string_view kUnixPrefix = "unix:";
 
+// Stands where the address of the metrics endpoint would.
+inline constexpr absl::string_view kNoMetrics = "off";
+
 // sockaddr_un holds 108 bytes, the last of them the terminating zero.
 inline constexpr size_t kMaxSocketPathBytes = 107;
 

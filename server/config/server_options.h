@@ -1,4 +1,5 @@
-// The options of a server: from config/server.yaml, then flags and environment over it.
+// The options of a server, as plain values. config_keys.h says how each is written, what it may be
+// and what it is for; server_config.h loads them.
 #ifndef ATTN_SERVER_CONFIG_SERVER_OPTIONS_H_
 #define ATTN_SERVER_CONFIG_SERVER_OPTIONS_H_
 
@@ -6,30 +7,49 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
-
 namespace attn {
 
+// Every integer is an int64_t, whatever its bounds, so that one table describes them all.
 struct ServerOptions {
   std::vector<std::string> listen = {"localhost:8601"};  // `host:port` or `unix:PATH`
-  std::string metrics_listen = "localhost:8602";  // No other name. Port 0 = any; `off` = none
-  std::string presets;          // Path of attention_config.yaml; empty = no presets
-  std::string force_backend;    // Empty = none
-  int workers = 0;              // Threads that compute; 0 = one a core
-  int max_waiting_calls = 256;  // In the queue, beside those running; 0 = refuse what cannot run.
-  int max_running_calls = 16;
-  int64_t max_admitted_bytes = int64_t{4} << 30;
+  std::string metrics_listen = "localhost:8602";         // Port 0 = any; `off` = none
+  int64_t unix_mode = 0600;                              // Of Unix sockets.
+  std::string admin = "local";                           // off, local, all
+  std::string admin_token_file;                          // Empty = no token is taken.
+  std::string tls_certificate;                           // The three empty = no TLS.
+  std::string tls_key;
+  std::string tls_client_ca;
+  int64_t max_connection_age_ms = 0;             // 0 = for ever
   int64_t max_message_bytes = int64_t{1} << 30;  // At most 2^31 - 1: protobuf's own bound.
-  int64_t pool_idle_bytes = int64_t{1} << 30;    // Payload buffers kept between calls.
+  int64_t max_receive_bytes = 0;                 // 0 = no bound
+  int64_t max_concurrent_streams = 256;
+
+  std::string presets;        // Path of attention_config.yaml; empty = no presets
+  std::string force_backend;  // Empty = none
+
+  int64_t workers = 0;  // Threads that compute; 0 = one a core
+  int64_t max_waiting_calls = 256;
+  int64_t max_waiting_batch_calls = 256;
+  int64_t max_running_calls = 16;
+  int64_t max_admitted_bytes = int64_t{4} << 30;
+  int64_t max_admitted_batch_bytes = 0;  // 0 = half of max_admitted_bytes
+  int64_t max_batch_calls = 16;
+  int64_t batch_delay_us = 0;
+  int64_t pool_idle_bytes = int64_t{1} << 30;
+
+  bool warmup = true;
+  int64_t lame_duck_ms = 0;
   int64_t drain_limit_ms = 30'000;
+
+  std::string log_format = "text";
+  std::string log_level = "info";
+  int64_t slow_call_ms = 0;  // 0 = no call is slow.
+
+  // max_admitted_batch_bytes with its 0 resolved.
+  int64_t admitted_batch_bytes() const {
+    return max_admitted_batch_bytes == 0 ? max_admitted_bytes / 2 : max_admitted_batch_bytes;
+  }
 };
-
-// Reads a YAML file. INVALID_ARGUMENT lists every mistake, one a line, as FILE:LINE: what, with the
-// nearest known key. Relative paths in it are relative to the file.
-absl::StatusOr<ServerOptions> LoadServerOptions(const std::string& path);
-
-// Ranges and addresses, however they were given. INVALID_ARGUMENT lists every mistake.
-absl::Status Validate(const ServerOptions& options);
 
 }  // namespace attn
 

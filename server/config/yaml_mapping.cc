@@ -92,13 +92,16 @@ void YamlMapping::RefuseOtherKeys() const {
 }
 
 void YamlMapping::AddMistake(absl::string_view key, absl::string_view what) const {
-  const YamlNode::Field* field = Find(key);
-  mistakes_->Add(field == nullptr ? node_.line : field->line,
-                 absl::StrCat(PlaceOf(key), ": ", what));
+  mistakes_->Add(LineOf(key), absl::StrCat(PlaceOf(key), ": ", what));
 }
 
 std::string YamlMapping::PlaceOf(absl::string_view key) const {
   return absl::StrCat(place_, place_.empty() ? "" : ".", key);
+}
+
+int YamlMapping::LineOf(absl::string_view key) const {
+  const YamlNode::Field* field = Find(key);
+  return field == nullptr ? node_.line : field->line;
 }
 
 const YamlNode::Field* YamlMapping::Find(absl::string_view key) const {

@@ -54,6 +54,8 @@ class YamlMapping {
   void AddMistake(absl::string_view key, absl::string_view what) const;
 
   std::string PlaceOf(absl::string_view key) const;
+  // Of the key; of the mapping if it has no such key.
+  int LineOf(absl::string_view key) const;
 
  private:
   const YamlNode::Field* Find(absl::string_view key) const;

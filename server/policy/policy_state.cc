@@ -159,6 +159,12 @@ absl::StatusOr<std::string> PolicyState::ClearForced() {
   return RequestedOrEmpty(current->forced);
 }
 
+void PolicyState::SetPresets(std::shared_ptr<const PresetTable> presets) {
+  if (presets == nullptr) presets = std::make_shared<const PresetTable>();
+  const std::lock_guard lock(change_mutex_);
+  Publish([&presets](PolicySnapshot& next) { next.presets = std::move(presets); });
+}
+
 absl::StatusOr<std::string> PolicyState::QuarantineBackend(absl::string_view backend,
                                                            absl::string_view reason,
                                                            bool automatic) {

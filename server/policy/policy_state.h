@@ -94,6 +94,9 @@ class PolicyState {
   absl::StatusOr<std::string> SetForced(absl::string_view backend);
   absl::StatusOr<std::string> ClearForced();  // FAILED_PRECONDITION if there is none.
 
+  // Calls that select from now on see these. Null = none.
+  void SetPresets(std::shared_ptr<const PresetTable> presets);
+
   // Both return the canonical name; INVALID_ARGUMENT for `auto` and for a reason that is long or
   // has control characters, since it stands in error texts. Quarantining again replaces the reason,
   // except that an automatic quarantine leaves an operator's as it is. A backend that is not in

@@ -46,6 +46,24 @@ TEST_F(PolicyStateTest, StartsEmpty) {
   EXPECT_TRUE(snapshot->presets->models().empty());
 }
 
+TEST_F(PolicyStateTest, PresetsAreReplacedAndNothingElse) {
+  const auto state = MakeState();
+  ASSERT_TRUE(state->SetForced("eager").ok());
+  Open(*state, "flash");
+  const auto before = state->Snapshot();
+  ModelPresets model;
+  model.model = "M";
+  state->SetPresets(std::make_shared<const PresetTable>(
+      std::map<std::string, ModelPresets, std::less<>>{{"M", model}}));
+  const auto after = state->Snapshot();
+  EXPECT_TRUE(after->presets->models().contains("M"));
+  EXPECT_TRUE(before->presets->models().empty()) << "a call in selection sees the old ones";
+  EXPECT_EQ(after->forced->requested, "eager");
+  EXPECT_EQ(after->scopes.size(), 1u);
+  state->SetPresets(nullptr);
+  EXPECT_TRUE(state->Snapshot()->presets->models().empty());
+}
+
 TEST_F(PolicyStateTest, EnvironmentIsReadAtTheStart) {
   const auto state = PolicyState::Create("FLASH_ATTN", nullptr);
   ASSERT_TRUE(state.ok());

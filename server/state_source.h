@@ -1,0 +1,27 @@
+// The state of the server's parts as metrics show it.
+#ifndef ATTN_SERVER_STATE_SOURCE_H_
+#define ATTN_SERVER_STATE_SOURCE_H_
+
+#include "kernels/core/registry.h"
+#include "server/policy/policy_state.h"
+#include "server/reload.h"
+#include "server/services/server.h"
+#include "server/telemetry/server_log.h"
+#include "server/telemetry/server_state.h"
+
+namespace attn {
+
+// All outlive the source.
+struct StateParts {
+  const Registry* registry = nullptr;
+  const PolicyState* policy = nullptr;
+  const Server* server = nullptr;
+  const Reloader* reloader = nullptr;
+  const ServerLog* log = nullptr;
+};
+
+ServerStateSource StateSource(const StateParts& parts);
+
+}  // namespace attn
+
+#endif  // ATTN_SERVER_STATE_SOURCE_H_

@@ -1,0 +1,52 @@
+#include "server/config/token_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/server/config/temporary_file.h"
+
+namespace attn {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(TokenFileTest, IsOneLine) {
+  for (const std::string text : {"s3cret-token", "s3cret-token\n", "s3cret-token\r\n"}) {
+    const auto token = ReadTokenFile(TemporaryFile("t", text).path());
+    ASSERT_TRUE(token.ok()) << token.status();
+    EXPECT_EQ(*token, "s3cret-token");
+  }
+  const std::string longest(kMaxTokenBytes, 'a');
+  EXPECT_EQ(ReadTokenFile(TemporaryFile("t", longest + "\r\n").path()).value(), longest);
+}
+
+TEST(TokenFileTest, RefusesWhatIsNoToken) {
+  struct Row {
+    std::string text;
+    std::string mistake;
+  };
+  for (const Row& row : std::vector<Row>{{"", "empty"},
+                                         {"\n \n", "empty"},
+                                         {"s3cret two", "without spaces"},
+                                         {"s3cret\ntwo", "without spaces"},
+                                         {"s3cret\xc3\xa9", "printable ASCII"},
+                                         {std::string("s3cret\0b", 8), "printable ASCII"},
+                                         {std::string(kMaxTokenBytes + 1, 'a'), "longer than"},
+                                         {std::string(1 << 20, 'a'), "longer than"}}) {
+    const TemporaryFile file("t", row.text);
+    const absl::Status status = ReadTokenFile(file.path()).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(file.path()));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(row.mistake));
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("s3cret"))) << "a secret in the log";
+  }
+  EXPECT_EQ(ReadTokenFile("no/such/token").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(ReadTokenFile(".").ok());
+}
+
+}  // namespace
+}  // namespace attn
