@@ -1,16 +1,17 @@
 #include "client/attention_client.h"
 
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/attend_message.h"
+#include "client/channel_security.h"
 #include "client/channels.h"
 #include "client/health_check.h"
 #include "client/payload_loan.h"
 #include "client/scope_stream.h"
 #include "client/server_address.h"
+#include "client/setting.h"
 #include "client/unary_call.h"
 #include "kernels/core/status_macros.h"
 #include "proto/attention/v1/admin.grpc.pb.h"
@@ -23,24 +24,10 @@ using attention::v1::AdminService;
 using attention::v1::AttentionService;
 
 constexpr char kAttendMethod[] = "/attention.v1.AttentionService/Attend";
-constexpr char kDefaultServer[] = "localhost:8601";
 constexpr int kMaxConnections = 1024;
 
 // Memory kept for the outputs of later calls: two outputs of 256 MiB.
 constexpr int64_t kMaxIdleOutputBytes = int64_t{512} << 20;
-
-struct Setting {
-  std::string source;  // For messages.
-  std::string value;
-};
-
-Setting ReadSetting(const char* option, const std::string& value, const char* variable,
-                    const std::string& default_value) {
-  if (!value.empty()) return {option, value};
-  const char* text = std::getenv(variable);
-  if (text != nullptr && *text != '\0') return {variable, text};
-  return {option, default_value};
-}
 
 absl::Status CheckAddress(const Setting& address) {
   const absl::Status checked = CheckServerAddress(address.value);
@@ -51,11 +38,12 @@ absl::Status CheckAddress(const Setting& address) {
 class GrpcAttentionClient final : public AttentionClient {
  public:
   GrpcAttentionClient(std::shared_ptr<Channels> calls, std::shared_ptr<Channels> admin,
-                      const ClientOptions& options, std::string scope_id)
+                      const ClientOptions& options, std::string admin_token, std::string scope_id)
       : calls_(std::move(calls)),
         admin_(std::move(admin)),
         max_retries_(options.max_retries),
         control_timeout_(options.control_timeout),
+        admin_token_(std::move(admin_token)),
         scope_id_(std::move(scope_id)) {}
 
   absl::StatusOr<AttendResult> Attend(const AttendArguments& arguments,
@@ -83,7 +71,8 @@ class GrpcAttentionClient final : public AttentionClient {
 
   absl::StatusOr<attention::v1::GetPolicyResponse> GetPolicy() override {
     return Read<attention::v1::GetPolicyResponse>(
-        *admin_, [](auto& channel, grpc::ClientContext* context, auto* response) {
+        *admin_, [this](auto& channel, grpc::ClientContext* context, auto* response) {
+          AddToken(context);
           return AdminService::NewStub(channel)->GetPolicy(context, {}, response);
         });
   }
@@ -93,6 +82,7 @@ class GrpcAttentionClient final : public AttentionClient {
   absl::StatusOr<std::string> QuarantineBackend(const std::string& backend,
                                                 const std::string& reason) override;
   absl::StatusOr<std::string> ReleaseBackend(const std::string& backend) override;
+  absl::StatusOr<std::string> SetLogLevel(const std::string& level) override;
 
   absl::StatusOr<std::string> CheckHealth(const std::string& service) override {
     return CheckServiceHealth(*calls_, {control_timeout_, max_retries_}, service);
@@ -101,6 +91,10 @@ class GrpcAttentionClient final : public AttentionClient {
  private:
   void FillScope(attention::v1::AttendRequest& request) const {
     if (request.scope_id().empty()) request.set_scope_id(scope_id_);
+  }
+
+  void AddToken(grpc::ClientContext* context) const {
+    if (!admin_token_.empty()) context->AddMetadata("authorization", "Bearer " + admin_token_);
   }
 
   template <typename Response, typename Rpc>
@@ -123,14 +117,18 @@ class GrpcAttentionClient final : public AttentionClient {
   // One that changes the server's state may not: the first attempt might have arrived.
   template <typename Response, typename Rpc>
   absl::StatusOr<Response> Change(const Rpc& rpc) {
-    return Run<Response>(*admin_, 0, rpc);
+    return Run<Response>(*admin_, 0, [&](auto& channel, grpc::ClientContext* context, auto* to) {
+      AddToken(context);
+      return rpc(channel, context, to);
+    });
   }
 
   const std::shared_ptr<Channels> calls_;
   const std::shared_ptr<Channels> admin_;
   const int max_retries_;
   const absl::Duration control_timeout_;
-  const std::string scope_id_;  // Of ATTN_SCOPE; may be empty.
+  const std::string admin_token_;  // May be empty.
+  const std::string scope_id_;     // Of ATTN_SCOPE; may be empty.
   BufferPool pool_{kMaxIdleOutputBytes};
 };
 
@@ -170,6 +168,7 @@ absl::StatusOr<std::unique_ptr<HeldScope>> GrpcAttentionClient::HoldScope(
       channel, channels.address(), control_timeout_, request,
       [&](grpc::ClientContext* context, ScopeStream* reactor) {
         if (process) {
+          AddToken(context);
           AdminService::NewStub(channel)->async()->HoldProcessScope(context, reactor);
         } else {
           AttentionService::NewStub(channel)->async()->HoldScope(context, reactor);
@@ -225,6 +224,18 @@ absl::StatusOr<std::string> GrpcAttentionClient::ReleaseBackend(const std::strin
   return response.backend();
 }
 
+absl::StatusOr<std::string> GrpcAttentionClient::SetLogLevel(const std::string& level) {
+  attention::v1::SetLogLevelRequest request;
+  request.set_level(level);
+  ATTN_ASSIGN_OR_RETURN(const attention::v1::SetLogLevelResponse response,
+                        Change<attention::v1::SetLogLevelResponse>(
+                            [&](auto& channel, grpc::ClientContext* context, auto* to) {
+                              return AdminService::NewStub(channel)->SetLogLevel(context, request,
+                                                                                 to);
+                            }));
+  return response.previous_level();
+}
+
 }  // namespace
 
 const ReceivedTensor* AttendResult::Find(absl::string_view name) const {
@@ -250,12 +261,15 @@ absl::StatusOr<std::unique_ptr<AttentionClient>> AttentionClient::Create(
   ATTN_RETURN_IF_ERROR(CheckAddress(server));
   ATTN_RETURN_IF_ERROR(CheckAddress(admin));
 
-  auto calls = std::make_shared<Channels>(server.value, options.connections);
+  ATTN_ASSIGN_OR_RETURN(const ChannelSecurity security, ReadChannelSecurity(options.tls));
+  ATTN_ASSIGN_OR_RETURN(std::string admin_token, ReadAdminToken(options.admin_token));
+
+  auto calls = std::make_shared<Channels>(server.value, options.connections, security);
   auto admin_channels =
-      admin.value == server.value ? calls : std::make_shared<Channels>(admin.value, 1);
-  const Setting scope = ReadSetting("scope_id", "", "ATTN_SCOPE", "");
+      admin.value == server.value ? calls : std::make_shared<Channels>(admin.value, 1, security);
+  const Setting scope = ReadSetting("scope_id", "", "ATTN_SCOPE");
   return std::make_unique<GrpcAttentionClient>(std::move(calls), std::move(admin_channels), options,
-                                               scope.value);
+                                               std::move(admin_token), scope.value);
 }
 
 }  // namespace attn

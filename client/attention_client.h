@@ -29,8 +29,25 @@
 
 namespace attn {
 
+// TLS towards TCP servers; Unix sockets go without. Any of the fields turns it on, and so does
+// ATTN_TLS=1.
+struct ClientTls {
+  bool enabled = false;
+  // PEM file of the authorities that are trusted. Empty = ATTN_TLS_CA, else the system's.
+  std::string ca;
+  // PEM files that prove who calls, to a server that asks (mutual TLS). Empty =
+  // ATTN_TLS_CLIENT_CERTIFICATE and ATTN_TLS_CLIENT_KEY, else none.
+  std::string certificate;
+  std::string key;
+  // Name that the server's certificate must bear. Empty = ATTN_TLS_SERVER_NAME, else the host of
+  // the server's address.
+  std::string server_name;
+};
+
+inline constexpr char kDefaultServer[] = "localhost:8601";
+
 struct ClientOptions {
-  // `host:port` or `unix:PATH`. Empty = ATTN_SERVER, else localhost:8601.
+  // `host:port` or `unix:PATH`. Empty = ATTN_SERVER, else kDefaultServer.
   std::string server;
   // For admin calls. Empty = ATTN_ADMIN_SERVER, else the same server.
   std::string admin_server;
@@ -41,6 +58,10 @@ struct ClientOptions {
   int max_retries = 2;
   // Of every call but Attend, whose own stands in CallOptions; zero or negative = none.
   absl::Duration control_timeout = absl::Seconds(30);
+  ClientTls tls;
+  // Sent with admin calls alone, and as secret as their connection is. Empty = what the file holds
+  // that ATTN_TOKEN_FILE names, else none.
+  std::string admin_token;
 };
 
 // A tensor to send. Borrows `data` until the call has returned.
@@ -102,11 +123,15 @@ class HeldScope {
 // True for an error of a client whose server could not be reached, or was lost before it answered.
 bool IsUnreachable(const absl::Status& status);
 
+// How long the server asks to wait before the call is made again (RESOURCE_EXHAUSTED), if it does.
+std::optional<absl::Duration> RetryHint(const absl::Status& status);
+
 // Thread-safe; calls block their thread. Errors are the server's status, with the server's address
 // added to connection errors.
 class AttentionClient {
  public:
-  // INVALID_ARGUMENT for an address that is none. Does not connect yet.
+  // INVALID_ARGUMENT for an address that is none, FAILED_PRECONDITION for a file of TLS that cannot
+  // be used. Does not connect yet.
   static absl::StatusOr<std::unique_ptr<AttentionClient>> Create(const ClientOptions& options);
   virtual ~AttentionClient() = default;
 
@@ -126,8 +151,11 @@ class AttentionClient {
   virtual absl::StatusOr<std::string> QuarantineBackend(const std::string& backend,
                                                         const std::string& reason) = 0;
   virtual absl::StatusOr<std::string> ReleaseBackend(const std::string& backend) = 0;
+  // Returns the level before.
+  virtual absl::StatusOr<std::string> SetLogLevel(const std::string& level) = 0;
 
   // The standard health service: `SERVING`, `NOT_SERVING`; NOT_FOUND for an unknown name.
+  // `liveness` and `readiness` are names; the empty one is the server as a whole.
   virtual absl::StatusOr<std::string> CheckHealth(const std::string& service) = 0;
 };
 

@@ -2,13 +2,15 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 
 namespace attn {
 namespace {
 
-std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
+                                           const ChannelSecurity& security) {
   grpc::ChannelArguments arguments;
   // The server bounds the size of a message; a client has no reason to.
   arguments.SetMaxReceiveMessageSize(-1);
@@ -27,13 +29,18 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   // tolerate pings that come more than five minutes apart.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 330'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  if (absl::StartsWith(address, "unix:")) {
+    return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  }
+  if (!security.server_name.empty()) arguments.SetSslTargetNameOverride(security.server_name);
+  return grpc::CreateCustomChannel(address, security.tcp, arguments);
 }
 
 }  // namespace
 
-Channels::Channels(std::string address, int connections) : address_(std::move(address)) {
-  for (int i = 0; i < connections; ++i) channels_.push_back(OpenChannel(address_));
+Channels::Channels(std::string address, int connections, const ChannelSecurity& security)
+    : address_(std::move(address)) {
+  for (int i = 0; i < connections; ++i) channels_.push_back(OpenChannel(address_, security));
 }
 
 const std::shared_ptr<grpc::Channel>& Channels::Next() {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "client/channel_security.h"
 #include "grpcpp/channel.h"
 
 namespace attn {
@@ -16,7 +17,7 @@ namespace attn {
 class Channels {
  public:
   // `address` is a checked one (server_address.h); `connections` >= 1.
-  Channels(std::string address, int connections);
+  Channels(std::string address, int connections, const ChannelSecurity& security);
 
   const std::string& address() const { return address_; }
 

@@ -5,9 +5,11 @@
 
 #include "absl/random/random.h"
 #include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/attention_client.h"
+#include "client/connection_advice.h"
 #include "grpcpp/impl/client_unary_call.h"
 #include "grpcpp/impl/rpc_method.h"
 #include "server/transport/status_mapping.h"
@@ -19,6 +21,7 @@ namespace {
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 
 constexpr char kUnreachablePayload[] = "attn.client/unreachable";
+constexpr char kRetryAfterMsPayload[] = "attn.client/retry-after-ms";
 
 // The trailer of RESOURCE_EXHAUSTED, made readable.
 absl::Status WithRetryHint(absl::Status status, const grpc::ClientContext& context) {
@@ -26,8 +29,10 @@ absl::Status WithRetryHint(absl::Status status, const grpc::ClientContext& conte
   const auto hint = trailers.find("retry-after-ms");
   if (status.ok() || hint == trailers.end()) return status;
   const std::string delay_ms(hint->second.data(), hint->second.size());
-  return absl::Status(status.code(),
+  absl::Status hinted(status.code(),
                       absl::StrCat(status.message(), "; retry after ", delay_ms, " ms"));
+  hinted.SetPayload(kRetryAfterMsPayload, absl::Cord(delay_ms));
+  return hinted;
 }
 
 absl::Status WithTimeout(absl::Status status, const UnaryOptions& options, absl::Time deadline,
@@ -57,17 +62,30 @@ absl::Status RunOnce(Channels& channels, const UnaryOptions& options, absl::Time
 
 absl::Status WithConnection(absl::Status status, grpc::Channel& channel,
                             const std::string& address) {
+  if (absl::IsResourceExhausted(status)) {
+    const absl::string_view advice = ConnectionAdvice(status.message());
+    if (advice.empty()) return status;
+    return absl::ResourceExhaustedError(absl::StrCat(status.message(), advice));
+  }
   if (status.code() != absl::StatusCode::kUnavailable) return status;
   // A server that answers UNAVAILABLE (it drains) has a connection to answer on.
   if (channel.GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY) return status;
-  absl::Status unreachable = absl::UnavailableError(
-      absl::StrCat("cannot reach a server at ", address, ": ", status.message()));
+  absl::Status unreachable =
+      absl::UnavailableError(absl::StrCat("cannot reach a server at ", address, ": ",
+                                          status.message(), ConnectionAdvice(status.message())));
   unreachable.SetPayload(kUnreachablePayload, absl::Cord(address));
   return unreachable;
 }
 
 bool IsUnreachable(const absl::Status& status) {
   return status.GetPayload(kUnreachablePayload).has_value();
+}
+
+std::optional<absl::Duration> RetryHint(const absl::Status& status) {
+  const absl::optional<absl::Cord> delay = status.GetPayload(kRetryAfterMsPayload);
+  int64_t delay_ms = 0;
+  if (!delay.has_value() || !absl::SimpleAtoi(std::string(*delay), &delay_ms)) return std::nullopt;
+  return absl::Milliseconds(delay_ms);
 }
 
 absl::Status RunUnary(Channels& channels, const UnaryOptions& options, UnaryAttempt attempt,

@@ -99,7 +99,7 @@ absl::StatusOr<EagerChecker> EagerChecker::Open(AttentionClient& client, CallOpt
   }
   attention::v1::HoldScopeRequest request;
   request.set_backend(kOracle);
-  request.set_holder("attn call --check");
+  request.set_holder("attn, to check answers");
   ATTN_ASSIGN_OR_RETURN(checker.scope_, client.HoldScope(request, /*process=*/false));
   return checker;
 }
@@ -112,7 +112,8 @@ absl::StatusOr<CheckResult> EagerChecker::Check(const AttendArguments& arguments
       client_->Attend(OracleArguments(arguments, scope_->id(), /*keep_options=*/exact), options_));
   if (oracle.selection.backend() != kOracle) {
     return absl::FailedPreconditionError(
-        absl::StrCat("--check: the server ran ", oracle.selection.backend(), " instead of eager; ",
+        absl::StrCat("the check against eager: the server ran ", oracle.selection.backend(),
+                     " instead of eager; ",
                      "a scope that was opened meanwhile steers every call (see `attn policy`)"));
   }
   std::vector<ExpectedOutput> expected;
@@ -124,7 +125,7 @@ absl::StatusOr<CheckResult> EagerChecker::Check(const AttendArguments& arguments
   ATTN_ASSIGN_OR_RETURN(check.outputs, CompareOutputs(result, expected));
   const ReceivedTensor* out = result.Find("out");
   if (out == nullptr || check.outputs.empty()) {
-    return absl::InternalError("--check: the server's answer has no tensor `out`");
+    return absl::InternalError("the check against eager: the server's answer has no tensor `out`");
   }
   check.limit = limit_;
   if (!limit_.has_value() && exact && IsFloat(out->dtype)) {

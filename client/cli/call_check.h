@@ -1,4 +1,5 @@
-// Is an answer right? `attn call --check` asks the fp64 oracle, backend `eager`, the same question.
+// Is an answer right? `attn call --check` and `attn load --verify_every` ask the fp64 oracle,
+// backend `eager`, the same question.
 #ifndef ATTN_CLIENT_CLI_CALL_CHECK_H_
 #define ATTN_CLIENT_CLI_CALL_CHECK_H_
 
@@ -32,8 +33,8 @@ struct CheckResult {
 absl::StatusOr<std::vector<OutputDifference>> CompareOutputs(
     const AttendResult& result, const std::vector<ExpectedOutput>& expected);
 
-// Asks `eager` while it is open. It holds a scope of its own, so that no override of the server,
-// nor ATTN_SCOPE, steers its calls elsewhere.
+// Asks `eager` while it is open; Check is thread-safe. It holds a scope of its own, so that no
+// override of the server, nor ATTN_SCOPE, steers its calls elsewhere.
 class EagerChecker {
  public:
   // `client` outlives it. `limit`: of every check; nullopt = a default for exact backends, none

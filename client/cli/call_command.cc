@@ -12,6 +12,7 @@
 #include "client/cli/prepared_call.h"
 #include "client/cli/report.h"
 #include "client/golden/safetensors.h"
+#include "client/load/workload.h"
 #include "kernels/core/status_macros.h"
 
 namespace attn::cli {
@@ -22,6 +23,7 @@ constexpr int kMaxRepeats = 100'000;
 struct CallFlags {
   std::string file;
   std::string out_file;
+  std::string record_file;
   bool check = false;
   std::optional<double> check_limit;
   int repeat = 1;
@@ -92,12 +94,26 @@ absl::Status WriteOutputs(const std::string& path, const std::vector<CallReport>
   return WriteSafetensors(path, tensors, {});
 }
 
+// The calls as entries of a workload: all of them but the tensors' data.
+absl::Status RecordCalls(const std::string& path, const PreparedCalls& prepared) {
+  for (const PreparedCall& call : prepared.calls) {
+    load::Entry entry = {.name = call.name, .request = call.arguments.request};
+    for (const ClientTensor& tensor : call.arguments.tensors) {
+      entry.tensors.push_back(
+          {tensor.name, tensor.dtype, tensor.shape, tensor.pattern, tensor.heads});
+    }
+    ATTN_RETURN_IF_ERROR(load::RecordEntry(path, entry));
+  }
+  return absl::OkStatus();
+}
+
 int RunCallCommand(const Context& context, const CallFlags& flags) {
   const absl::StatusOr<PreparedCalls> prepared = Prepare(flags);
   if (absl::IsUnimplemented(prepared.status())) return Fail(context, prepared.status());
   if (!prepared.ok()) return FailUsage(context, prepared.status());
-  if (!flags.out_file.empty()) {
-    const absl::Status writable = CheckPathWritable(flags.out_file);
+  for (const std::string& path : {flags.out_file, flags.record_file}) {
+    if (path.empty()) continue;
+    const absl::Status writable = CheckPathWritable(path);
     if (!writable.ok()) return FailUsage(context, writable);
   }
   const absl::StatusOr<std::vector<CallReport>> reports = RunCalls(context, flags, *prepared);
@@ -105,6 +121,10 @@ int RunCallCommand(const Context& context, const CallFlags& flags) {
   if (!flags.out_file.empty()) {
     const absl::Status written = WriteOutputs(flags.out_file, *reports);
     if (!written.ok()) return FailUsage(context, written);
+  }
+  if (!flags.record_file.empty()) {
+    const absl::Status recorded = RecordCalls(flags.record_file, *prepared);
+    if (!recorded.ok()) return FailUsage(context, recorded);
   }
   if (context.json) {
     PrintJson(CallsJson(*reports));
@@ -133,6 +153,10 @@ void AddCallCommand(CLI::App& app, Context& context) {
       "cannot be read or written; 3 no server answered.");
   command.add_option("FILE", flags->file, "Tensors in the safetensors format")->required();
   command.add_option("--out", flags->out_file, "Writes the outputs there, under the same prefixes")
+      ->type_name("FILE");
+  command
+      .add_option("--record", flags->record_file,
+                  "Adds the calls, without their tensors' data, to a workload for `attn load`")
       ->type_name("FILE");
   command.add_option("--repeat", flags->repeat, "Makes each call N times and reports medians")
       ->check(CLI::Range(1, kMaxRepeats))

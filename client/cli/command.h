@@ -45,6 +45,7 @@ void AddExplainCommand(CLI::App& app, Context& context);
 void AddForceCommand(CLI::App& app, Context& context);
 void AddHealthCommand(CLI::App& app, Context& context);
 void AddLoadCommand(CLI::App& app, Context& context);
+void AddLogCommand(CLI::App& app, Context& context);
 void AddPolicyCommand(CLI::App& app, Context& context);
 void AddQuarantineCommand(CLI::App& app, Context& context);
 void AddScopeCommand(CLI::App& app, Context& context);

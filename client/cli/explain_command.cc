@@ -25,7 +25,7 @@ struct ExplainFlags {
   RequestFlags request;
 };
 
-void AddSpec(const TensorSpec& spec, AttendRequest* call) {
+void AddSpec(const load::TensorSpec& spec, AttendRequest* call) {
   attention::v1::Tensor& tensor = *call->add_tensors();
   tensor.set_name(spec.name);
   tensor.set_dtype(ToProto(spec.dtype));
@@ -50,9 +50,9 @@ absl::StatusOr<AttendRequest> FromShapes(const ExplainFlags& flags) {
   AttendRequest call;
   ATTN_RETURN_IF_ERROR(Apply(flags.request, &call));
   const bool packed = call.mask().cu_seqlens_q_size() > 0 || call.mask().cu_seqlens_k_size() > 0;
-  ATTN_ASSIGN_OR_RETURN(const std::vector<TensorSpec> specs,
+  ATTN_ASSIGN_OR_RETURN(const std::vector<load::TensorSpec> specs,
                         MakeTensorSpecs(flags.shape, flags.request.layout, packed));
-  for (const TensorSpec& spec : specs) AddSpec(spec, &call);
+  for (const load::TensorSpec& spec : specs) AddSpec(spec, &call);
   return call;
 }
 

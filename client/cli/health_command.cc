@@ -32,10 +32,12 @@ void AddHealthCommand(CLI::App& app, Context& context) {
   CLI::App& command =
       *app.add_subcommand("health", "Asks the standard gRPC health service how the server is");
   command.footer(
-      "Services: attention.v1.AttentionService, attention.v1.AdminService.\n\n"
+      "Services: readiness (new calls should come here), liveness (the process answers),\n"
+      "attention.v1.AttentionService, attention.v1.AdminService. The server as a whole is its\n"
+      "readiness.\n\n"
       "Examples:\n"
       "  attn health\n"
-      "  attn health --service attention.v1.AttentionService --timeout 2s\n\n"
+      "  attn health --service liveness --timeout 2s\n\n"
       "Exit codes: 0 SERVING; 1 NOT_SERVING or an unknown service; 2 wrong arguments;\n"
       "3 no server answered.");
   command.add_option("--service", *service, "Service to ask about; default: the server as a whole")

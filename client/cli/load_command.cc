@@ -1,128 +1,157 @@
-#include <algorithm>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
 #include <memory>
-#include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "client/cli/closed_loop.h"
+#include "client/cli/call_check.h"
 #include "client/cli/command.h"
-#include "client/cli/load_report.h"
-#include "client/cli/parse_values.h"
-#include "client/cli/prepared_call.h"
-#include "client/cli/random_tensor.h"
-#include "client/cli/report.h"
-#include "client/cli/shape_flags.h"
-#include "kernels/core/nearest_name.h"
+#include "client/cli/load_flags.h"
+#include "client/cli/load_table.h"
+#include "client/load/load_report.h"
+#include "client/load/text_file.h"
 #include "kernels/core/status_macros.h"
 
 namespace attn::cli {
 namespace {
 
-// One thread each; more than any one machine keeps busy.
-constexpr int kMaxConcurrency = 4096;
+using load::LoadReport;
+using load::RunReport;
 
-// Connections unless --connections says otherwise: beyond four, one host gains nothing.
-constexpr int kMaxDefaultConnections = 4;
-
-struct LoadFlags {
-  ShapeFlags shape;
-  RequestFlags request;
-  int concurrency = 1;
-  int connections = 0;  // 0 = as many as callers, up to kMaxDefaultConnections.
-  std::optional<absl::Duration> duration;
-  std::optional<int64_t> requests;
-  std::string warmup = "1s";
-  uint64_t seed = 1;
+// Every server under load, and what asks it for verification.
+struct Targets {
+  std::vector<std::unique_ptr<AttentionClient>> clients;
+  std::vector<std::unique_ptr<EagerChecker>> checkers;
+  std::vector<load::ServerFacts> facts;
+  std::vector<load::Target> targets;
 };
 
-// The calls of all callers and the data behind them.
-struct Workload {
-  std::vector<TensorSpec> specs;
-  std::vector<AttendArguments> callers;
-  std::vector<AlignedBuffer> data;
-};
+// --server on the command line; ATTN_SERVER is a default that --target replaces.
+absl::Status CheckTargets(const Context& context, const LoadFlags& flags) {
+  const char* variable = std::getenv("ATTN_SERVER");
+  const bool by_flag =
+      !context.client.server.empty() && (variable == nullptr || context.client.server != variable);
+  if (flags.targets.empty() || !by_flag) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "--server with --target; allowed: one of them, --target for several servers");
+}
 
-absl::StatusOr<Workload> MakeWorkload(const LoadFlags& flags) {
-  if (flags.shape.empty()) {
-    return absl::InvalidArgumentError("--shape: missing (or --q_shape, --k_shape, --v_shape)");
-  }
-  AttendArguments call;
-  ATTN_RETURN_IF_ERROR(Apply(flags.request, &call.request));
-  const auto& mask = call.request.mask();
-  const bool packed = mask.cu_seqlens_q_size() > 0 || mask.cu_seqlens_k_size() > 0;
-  Workload workload;
-  ATTN_ASSIGN_OR_RETURN(workload.specs, MakeTensorSpecs(flags.shape, flags.request.layout, packed));
-  uint64_t seed = flags.seed;
-  for (int caller = 0; caller < flags.concurrency; ++caller) {
-    call.tensors.clear();
-    for (const TensorSpec& spec : workload.specs) {
-      ATTN_ASSIGN_OR_RETURN(AlignedBuffer data, RandomTensor(spec.dtype, spec.shape, seed++));
-      call.tensors.push_back({.name = spec.name,
-                              .dtype = spec.dtype,
-                              .shape = spec.shape,
-                              .pattern = spec.pattern,
-                              .heads = spec.heads,
-                              .data = {data.data(), static_cast<size_t>(data.size())}});
-      workload.data.push_back(std::move(data));
+// Connects and says which servers there are: one that cannot be reached ends it all here.
+absl::StatusOr<Targets> OpenTargets(const Context& context, const LoadFlags& flags,
+                                    int connections) {
+  Targets opened;
+  std::vector<std::string> addresses = flags.targets;
+  if (addresses.empty()) addresses.push_back(context.client.server);
+  for (const std::string& address : addresses) {
+    Context own = context;
+    own.client.server = address;
+    own.client.max_retries = 0;  // A retry would hide an error and count as latency.
+    own.client.connections = connections;
+    ATTN_ASSIGN_OR_RETURN(std::unique_ptr<AttentionClient> client, own.Connect());
+    const std::string name = address.empty() ? kDefaultServer : address;
+    ATTN_ASSIGN_OR_RETURN(load::ServerFacts facts, load::DescribeServer(name, *client));
+    load::Target target = {.address = name, .client = client.get()};
+    if (flags.verify.every > 0 || flags.verify.share > 0) {
+      ATTN_ASSIGN_OR_RETURN(
+          EagerChecker checker,
+          EagerChecker::Open(*client, context.call_options(), flags.verify_limit));
+      opened.checkers.push_back(std::make_unique<EagerChecker>(std::move(checker)));
+      target.verify = [checker = opened.checkers.back().get()](
+                          const AttendArguments& arguments,
+                          const AttendResult& result) -> absl::StatusOr<load::Verdict> {
+        ATTN_ASSIGN_OR_RETURN(const CheckResult check, checker->Check(arguments, result));
+        return load::Verdict{check.passed(), check.outputs.front().difference.rel_l2};
+      };
     }
-    workload.callers.push_back(call);
+    opened.facts.push_back(std::move(facts));
+    opened.clients.push_back(std::move(client));
+    opened.targets.push_back(std::move(target));
   }
-  return workload;
+  return opened;
 }
 
-// `--warmup`: a time or a number of calls; 0 = none.
-absl::StatusOr<LoopLimit> WarmupLimit(const std::string& text) {
-  LoopLimit limit;
-  if (absl::SimpleAtoi(text, &limit.requests)) {
-    if (limit.requests >= 0) return limit;
-  } else if (const auto duration = ParseDuration("--warmup", text); duration.ok()) {
-    return LoopLimit{.duration = *duration};
-  }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--warmup: ", Quoted(text), "; allowed: a time (500ms, 2s) or a number of calls (20, 0)"));
+load::Progress ProgressKind(const LoadFlags& flags) {
+  const bool terminal = isatty(STDERR_FILENO) == 1;
+  if (!flags.progress.value_or(terminal)) return load::Progress::kNone;
+  return terminal ? load::Progress::kTerminal : load::Progress::kLines;
 }
 
-LoopLimit MeasuredLimit(const LoadFlags& flags) {
-  LoopLimit limit;
-  if (flags.requests.has_value()) limit.requests = *flags.requests;
-  if (flags.duration.has_value()) limit.duration = *flags.duration;
-  if (!flags.requests.has_value() && !flags.duration.has_value()) limit.duration = absl::Seconds(5);
-  return limit;
+absl::Status WriteReports(const LoadFlags& flags, const LoadReport& report) {
+  const load::Measurements& measured = report.main_run().measurements();
+  const auto write = [](const std::string& path, const std::string& text) {
+    return path.empty() ? absl::OkStatus() : load::WriteTextFile(path, text);
+  };
+  ATTN_RETURN_IF_ERROR(write(flags.json_out, absl::StrCat(JsonText(load::LoadJson(report)), "\n")));
+  ATTN_RETURN_IF_ERROR(write(flags.csv_out, load::LoadCsv(report)));
+  ATTN_RETURN_IF_ERROR(write(flags.html_out, load::LoadHtml(report)));
+  ATTN_RETURN_IF_ERROR(write(flags.hdr_out, measured.latency.PercentileLog()));
+  if (flags.hdr_out.empty() || !report.open_loop) return absl::OkStatus();
+  return load::WriteTextFile(flags.hdr_out + ".uncorrected", measured.uncorrected.PercentileLog());
 }
 
-int RunLoad(const Context& context, const LoadFlags& flags) {
-  const absl::StatusOr<LoopLimit> warmup_limit = WarmupLimit(flags.warmup);
-  if (!warmup_limit.ok()) return FailUsage(context, warmup_limit.status());
-  const absl::StatusOr<Workload> workload = MakeWorkload(flags);
-  if (!workload.ok()) return FailUsage(context, workload.status());
-
-  Context measured = context;
-  measured.client.max_retries = 0;  // A retry would hide an error and count as latency.
-  measured.client.connections = flags.connections > 0
-                                    ? flags.connections
-                                    : std::min(flags.concurrency, kMaxDefaultConnections);
-  const absl::StatusOr<std::unique_ptr<AttentionClient>> client = measured.Connect();
-  if (!client.ok()) return FailUsage(context, client.status());
-
-  const LoopResult warmup =
-      RunClosedLoop(**client, workload->callers, context.call_options(), *warmup_limit);
-  if (warmup.latencies_ns.empty() && !warmup.first_error.ok()) {
-    return Fail(context, warmup.first_error);
+// kExitFailed if the service level is violated, or, without a bound on errors, if a call failed.
+int ExitCode(const LoadFlags& flags, const LoadReport& report) {
+  if (report.search.has_value()) {
+    if (report.search->max_rate > 0) return kExitOk;
+    std::cerr << "attn: no rate was within the service level" << std::endl;
+    return kExitFailed;
   }
-  const LoadReport report = {.tensors = workload->specs,
-                             .concurrency = flags.concurrency,
-                             .connections = measured.client.connections,
-                             .result = RunClosedLoop(**client, workload->callers,
-                                                     context.call_options(), MeasuredLimit(flags))};
+  int code = kExitOk;
+  for (const RunReport& run : report.runs) {
+    for (const std::string& violation : run.violations) {
+      std::cerr << "attn: " << run.label << ": service level violated: " << violation << std::endl;
+      code = kExitFailed;
+    }
+    const load::Measurements& measured = run.measurements();
+    if (measured.failed == 0 || flags.slo.max_error_rate.has_value()) continue;
+    code = kExitFailed;
+    std::cerr << "attn: " << run.label << ": " << measured.failed << " of " << measured.calls()
+              << " calls failed" << std::endl;
+    if (measured.first_error.ok()) continue;  // Answers were wrong, or calls not sent.
+    PrintError(measured.first_error);
+    PrintHint(measured.first_error);
+    if (measured.completed == 0 && IsUnreachable(measured.first_error)) return kExitUnreachable;
+  }
+  return code;
+}
+
+int RunLoad(const Context& context, const CLI::App& command, const LoadFlags& flags) {
+  absl::StatusOr<LoadTask> task = MakeLoadTask(command, flags);
+  if (!task.ok()) return FailUsage(context, task.status());
+  const absl::Status one_way = CheckTargets(context, flags);
+  if (!one_way.ok()) return FailUsage(context, one_way);
+  const absl::StatusOr<load::CallMix> mix = load::CallMix::Create(task->workload, flags.seed);
+  if (!mix.ok()) return FailUsage(context, mix.status());
+  task->plan.call = context.call_options();
+  task->plan.progress = ProgressKind(flags);
+  LoadReport report = {.environment = load::DescribeEnvironment(),
+                       .config = ConfigJson(flags, *task),
+                       .open_loop = task->plan.open_loop,
+                       .slo = flags.slo};
+  for (const load::Entry& entry : task->workload.entries) report.entries.push_back(entry.name);
+
+  absl::StatusOr<Targets> targets = OpenTargets(context, flags, task->connections);
+  if (!targets.ok()) return Fail(context, targets.status());
+  report.environment.servers = std::move(targets->facts);
+  const load::LoadSession session(task->plan, targets->targets, *mix);
+  absl::Status status = session.WarmUp();
+  if (status.ok()) status = session.RunAll(&report);
+  if (!status.ok()) return Fail(context, status);
+
   if (context.json) {
-    PrintJson(LoadJson(report));
+    PrintJson(load::LoadJson(report));
   } else {
     PrintLoad(report);
   }
-  return report.result.first_error.ok() ? kExitOk : Fail(report.result.first_error);
+  const absl::Status written = WriteReports(flags, report);
+  if (!written.ok()) {
+    PrintError(written);
+    return kExitUsage;
+  }
+  return ExitCode(flags, report);
 }
 
 }  // namespace
@@ -132,33 +161,20 @@ void AddLoadCommand(CLI::App& app, Context& context) {
   CLI::App& command =
       *app.add_subcommand("load", "Loads a server and reports throughput and latency");
   command.footer(
-      "A closed loop: every caller sends its own random tensors and calls again as soon as it is\n"
-      "answered. Nothing is retried. Latency is the caller's, stages are the server's.\n\n"
+      "Calls carry random tensors, one set for each kind of call; nothing is retried. Latency is\n"
+      "the caller's: in an open loop corrected, which counts from when a call was due, with the\n"
+      "uncorrected one beside it, which counts from when it was sent. Stages are the server's.\n\n"
       "Examples:\n"
-      "  attn load --shape 1x24x4096x128 --causal --concurrency 4 --duration 10s\n"
-      "  attn load --shape 1x8x128x64 --requests 10000 --warmup 100 --json\n\n"
-      "Exit codes: 0 no call failed; 1 some did; 2 wrong arguments; 3 no server answered.");
-  AddShapeFlags(command, flags->shape);
-  CLI::Option_group& group = *command.add_option_group("Load");
-  group.add_option("--concurrency", flags->concurrency, "Callers at once; default: 1")
-      ->check(CLI::Range(1, kMaxConcurrency));
-  group
-      .add_option(
-          "--connections", flags->connections,
-          absl::StrCat("Connections; default: one a caller, up to ", kMaxDefaultConnections))
-      ->check(CLI::Range(1, kMaxConcurrency));
-  AddDurationOption(
-      group, "--duration", [flags](absl::Duration duration) { flags->duration = duration; },
-      "How long; default: 5s, or until --requests are done");
-  group.add_option("--requests", flags->requests, "How many calls in all")
-      ->check(CLI::PositiveNumber);
-  group
-      .add_option("--warmup", flags->warmup,
-                  "Not measured: a time or a number of calls; default: 1s")
-      ->type_name("TIME|N");
-  group.add_option("--seed", flags->seed, "Of the random tensors; default: 1");
-  AddRequestFlags(command, flags->request);
-  command.callback([flags, &context] { context.exit_code = RunLoad(context, *flags); });
+      "  attn load --shape 1x24x4096x128 --causal --concurrency 1,2,4,8 --duration 10s\n"
+      "  attn load --shape 1x8x128x64 --rate 200 --arrival poisson --duration 5s \\\n"
+      "    --json_out r.json --html_out r.html\n"
+      "  attn load --workload mix.json --rate 50 --find_max_rate --max_p99_ms 20\n\n"
+      "Exit codes: 0 fine; 1 a call failed (with --max_error_rate: too many did) or the service\n"
+      "level was violated; 2 wrong arguments, or a file that cannot be used; 3 no server "
+      "answered.");
+  AddLoadFlags(command, *flags);
+  command.callback(
+      [flags, &context, &command] { context.exit_code = RunLoad(context, command, *flags); });
 }
 
 }  // namespace attn::cli

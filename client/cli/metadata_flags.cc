@@ -17,14 +17,23 @@ void AddMetadataFlags(CLI::App& command, MetadataFlags& flags) {
   group.add_option("--text_length", flags.text_length, "Text tokens beside those of the grid");
   group.add_option("--caller_id", flags.caller_id, "Who calls, for fair sharing among callers")
       ->type_name("ID");
+  group
+      .add_option("--priority", flags.priority,
+                  "interactive (default): somebody waits; batch: takes what those leave")
+      ->check(CLI::IsMember({"interactive", "batch"}));
 }
 
 absl::Status Apply(const MetadataFlags& flags, attention::v1::AttendRequest* request) {
-  attention::v1::CallMetadata& metadata = *request->mutable_metadata();
+  using attention::v1::CallMetadata;
+  CallMetadata& metadata = *request->mutable_metadata();
   if (flags.timestep.has_value()) metadata.set_timestep(*flags.timestep);
   if (flags.layer.has_value()) metadata.set_layer(*flags.layer);
   if (flags.text_length.has_value()) metadata.set_text_length(*flags.text_length);
   if (!flags.caller_id.empty()) metadata.set_caller_id(flags.caller_id);
+  if (!flags.priority.empty()) {
+    metadata.set_priority(flags.priority == "batch" ? CallMetadata::BATCH
+                                                    : CallMetadata::INTERACTIVE);
+  }
   if (flags.grid.empty()) return absl::OkStatus();
   ATTN_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, ParseIntegers("--grid", flags.grid));
   if (sizes.size() != 3) {

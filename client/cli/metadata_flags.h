@@ -18,6 +18,7 @@ struct MetadataFlags {
   std::string grid;
   std::optional<int64_t> text_length;
   std::string caller_id;
+  std::string priority;  // `interactive`, `batch` or empty.
 };
 
 // `flags` outlives `command`.

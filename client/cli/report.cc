@@ -22,9 +22,11 @@ std::string Hint(const absl::Status& status) {
 
 }  // namespace
 
-void PrintJson(const Json& document) {
-  std::cout << document.dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
+std::string JsonText(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace);
 }
+
+void PrintJson(const Json& document) { std::cout << JsonText(document) << std::endl; }
 
 Json ErrorJson(const absl::Status& status) {
   return {{"code", absl::StatusCodeToString(status.code())},

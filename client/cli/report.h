@@ -2,6 +2,8 @@
 #ifndef ATTN_CLIENT_CLI_REPORT_H_
 #define ATTN_CLIENT_CLI_REPORT_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "nlohmann/json.hpp"
 
@@ -10,7 +12,10 @@ namespace attn::cli {
 // Keys in the order of insertion: people read this output too.
 using Json = nlohmann::ordered_json;
 
-// One document on stdout, indented. Non-finite numbers become null, malformed UTF-8 is replaced.
+// Indented. Non-finite numbers become null, malformed UTF-8 is replaced.
+std::string JsonText(const Json& document);
+
+// One document on stdout.
 void PrintJson(const Json& document);
 
 // {"code": "NOT_FOUND", "message": "..."}

@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/command.h"
+#include "client/cli/connection_flags.h"
 #include "client/cli/parse_values.h"
 #include "client/cli/report.h"
-#include "client/server_address.h"
 #include "kernels/core/nearest_name.h"
 
 namespace attn::cli {
@@ -23,23 +23,10 @@ constexpr char kFooter[] =
     "3 no server answered.";
 
 constexpr char kCommonOptions[] =
-    "\n\n--server, --admin_server, --json and --timeout: see `attn --help`.";
+    "\n\n--server, --tls, --json, --timeout and what else every command takes: see `attn --help`.";
 
 void AddCommonOptions(CLI::App& app, Context& context) {
-  const auto check = [](const std::string& text) {
-    return std::string(CheckServerAddress(text).message());
-  };
-  const CLI::Validator address(check, "", "");
-  app.add_option("--server", context.client.server,
-                 "host:port or unix:PATH; default: localhost:8601")
-      ->type_name("ADDRESS")
-      ->envname("ATTN_SERVER")
-      ->check(address);
-  app.add_option("--admin_server", context.client.admin_server,
-                 "For admin calls; default: the same server")
-      ->type_name("ADDRESS")
-      ->envname("ATTN_ADMIN_SERVER")
-      ->check(address);
+  AddConnectionFlags(app, context.client);
   app.add_flag("--json", context.json, "Prints JSON instead of tables");
   const auto store = [&context](absl::Duration timeout) { context.timeout = timeout; };
   AddDurationOption(app, "--timeout", store,
@@ -98,6 +85,7 @@ int RunCli(int argc, const char* const* argv) {
   AddForceCommand(app, context);
   AddScopeCommand(app, context);
   AddQuarantineCommand(app, context);
+  AddLogCommand(app, context);
   AddHealthCommand(app, context);
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
     command->footer(command->get_footer() + kCommonOptions);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/child_process.h"
 #include "client/cli/command.h"
+#include "client/cli/connection_flags.h"
 #include "client/cli/parse_values.h"
 #include "client/cli/printable.h"
 #include "client/cli/report.h"
@@ -40,10 +41,9 @@ absl::StatusOr<std::unique_ptr<HeldScope>> Hold(const Context& context, const Sc
 
 std::map<std::string, std::string> ChildVariables(const Context& context, const ScopeFlags& flags,
                                                   const std::string& scope_id) {
-  std::map<std::string, std::string> variables;
-  if (!flags.process) variables["ATTN_SCOPE"] = scope_id;
   // The id means nothing to another server.
-  if (!context.client.server.empty()) variables["ATTN_SERVER"] = context.client.server;
+  std::map<std::string, std::string> variables = ConnectionVariables(context.client);
+  if (!flags.process) variables["ATTN_SCOPE"] = scope_id;
   return variables;
 }
 
@@ -85,10 +85,10 @@ void AddScopeCommand(CLI::App& app, Context& context) {
       *app.add_subcommand("scope", "Steers calls onto a backend while a command runs");
   command.footer(
       "COMMAND finds the scope's id in ATTN_SCOPE, which `attn` and the client library obey, and\n"
-      "the server in ATTN_SERVER if --server was given. With --process the scope applies to every\n"
-      "call of the server, whoever makes it (an admin call). The scope ends with COMMAND: what "
-      "was\n"
-      "in force before is in force again. Signals sent to `attn` are forwarded.\n\n"
+      "the server in ATTN_SERVER (and ATTN_TLS_CA and so on) where flags named it. With --process\n"
+      "the scope applies to every call of the server, whoever makes it (an admin call). The scope\n"
+      "ends with COMMAND: what was in force before is in force again. Signals sent to `attn` are\n"
+      "forwarded.\n\n"
       "Examples:\n"
       "  attn scope --backend eager -- attn call qkv.safetensors\n"
       "  attn scope --backend flash --process --ttl 10m --holder night-run -- ./render.sh\n\n"

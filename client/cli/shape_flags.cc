@@ -6,56 +6,30 @@
 #include "client/cli/parse_values.h"
 #include "kernels/core/nearest_name.h"
 #include "kernels/core/status_macros.h"
-#include "kernels/core/tensor_pattern.h"
 
 namespace attn::cli {
 namespace {
 
-// [B, heads, tokens, dim] laid out in the pattern of `name`.
-absl::StatusOr<TensorSpec> LayOut(const std::string& name, DType dtype, const LayoutFlags& layout,
-                                  bool packed, std::vector<int64_t> dims) {
-  TensorPattern pattern = TensorPattern::Default(packed);
-  if (const std::string& text = layout.PatternOf(name); !text.empty()) {
-    ATTN_ASSIGN_OR_RETURN(pattern, TensorPattern::Parse(text));
-  }
-  if (pattern.packed() && dims[0] != 1) {
-    return absl::InvalidArgumentError(absl::StrCat("--shape: batch ", dims[0], "; pattern ",
-                                                   Quoted(pattern.text()),
-                                                   " has no batch axis, allowed: 1"));
-  }
-  return TensorSpec{.name = name,
-                    .dtype = dtype,
-                    .shape = pattern.ShapeOf(dims[0], dims[1], dims[2], dims[3]).shape,
-                    .pattern = pattern.text(),
-                    .heads = dims[1]};
-}
+using load::TensorSpec;
 
 absl::StatusOr<std::vector<TensorSpec>> FromCommonShape(const ShapeFlags& flags,
                                                         const LayoutFlags& layout, DType dtype,
                                                         bool packed) {
-  ATTN_ASSIGN_OR_RETURN(const std::vector<int64_t> dims, ParseShape("--shape", flags.shape));
-  if (dims.size() != 4) {
-    return absl::InvalidArgumentError(absl::StrCat("--shape: ", Quoted(flags.shape), " has ",
-                                                   dims.size(), " sizes; allowed: BxHxSxD"));
-  }
-  const int64_t batch = dims[0], heads = dims[1], query_len = dims[2], head_dim = dims[3];
-  if (layout.heads != 0 && layout.heads != heads) {
+  ATTN_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, ParseShape("--shape", flags.shape));
+  if (sizes.size() == 4 && layout.heads != 0 && layout.heads != sizes[1]) {
     return absl::InvalidArgumentError(absl::StrCat("--heads: ", layout.heads, ", but --shape ",
-                                                   Quoted(flags.shape), " has ", heads));
+                                                   Quoted(flags.shape), " has ", sizes[1]));
   }
-  const int64_t kv_heads = layout.kv_heads != 0 ? layout.kv_heads : heads;
-  const int64_t key_len = flags.key_len != 0 ? flags.key_len : query_len;
-  const int64_t value_dim = flags.value_dim != 0 ? flags.value_dim : head_dim;
-  std::vector<TensorSpec> specs;
-  const auto add = [&](const char* name, std::vector<int64_t> sizes) -> absl::Status {
-    ATTN_ASSIGN_OR_RETURN(TensorSpec spec, LayOut(name, dtype, layout, packed, std::move(sizes)));
-    specs.push_back(std::move(spec));
-    return absl::OkStatus();
-  };
-  ATTN_RETURN_IF_ERROR(add("q", {batch, heads, query_len, head_dim}));
-  ATTN_RETURN_IF_ERROR(add("k", {batch, kv_heads, key_len, head_dim}));
-  ATTN_RETURN_IF_ERROR(add("v", {batch, kv_heads, key_len, value_dim}));
-  return specs;
+  return load::LayOut("--shape",
+                      {.shape = sizes,
+                       .kv_heads = layout.kv_heads,
+                       .key_len = flags.key_len,
+                       .value_dim = flags.value_dim,
+                       .dtype = dtype,
+                       .q_pattern = layout.PatternOf("q"),
+                       .k_pattern = layout.PatternOf("k"),
+                       .v_pattern = layout.PatternOf("v")},
+                      packed);
 }
 
 absl::StatusOr<std::vector<TensorSpec>> FromOwnShapes(const ShapeFlags& flags,
@@ -101,8 +75,9 @@ void AddShapeFlags(CLI::App& command, ShapeFlags& flags) {
   group.add_option("--dtype", flags.dtype, "fp32, fp16 or bf16; default: bf16")->type_name("DTYPE");
 }
 
-absl::StatusOr<std::vector<TensorSpec>> MakeTensorSpecs(const ShapeFlags& flags,
-                                                        const LayoutFlags& layout, bool packed) {
+absl::StatusOr<std::vector<load::TensorSpec>> MakeTensorSpecs(const ShapeFlags& flags,
+                                                              const LayoutFlags& layout,
+                                                              bool packed) {
   ATTN_ASSIGN_OR_RETURN(const DType dtype, ParseDType("--dtype", flags.dtype));
   if (!flags.shape.empty()) return FromCommonShape(flags, layout, dtype, packed);
   return FromOwnShapes(flags, layout, dtype);

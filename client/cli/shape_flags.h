@@ -9,7 +9,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
 #include "client/cli/layout_flags.h"
-#include "kernels/core/dtype.h"
+#include "client/load/tensor_spec.h"
 
 namespace attn::cli {
 
@@ -25,21 +25,13 @@ struct ShapeFlags {
   bool empty() const { return shape.empty() && q_shape.empty(); }
 };
 
-// A tensor that has no data (yet).
-struct TensorSpec {
-  std::string name;
-  DType dtype = DType::kBFloat16;
-  std::vector<int64_t> shape;
-  std::string pattern;
-  int64_t heads = 0;
-};
-
 // `flags` outlives `command`.
 void AddShapeFlags(CLI::App& command, ShapeFlags& flags);
 
 // q, k and v. `packed`: the default pattern is `t h d`. INVALID_ARGUMENT names the flag.
-absl::StatusOr<std::vector<TensorSpec>> MakeTensorSpecs(const ShapeFlags& flags,
-                                                        const LayoutFlags& layout, bool packed);
+absl::StatusOr<std::vector<load::TensorSpec>> MakeTensorSpecs(const ShapeFlags& flags,
+                                                              const LayoutFlags& layout,
+                                                              bool packed);
 
 }  // namespace attn::cli
 

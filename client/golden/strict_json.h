@@ -1,5 +1,4 @@
-// JSON without surprises: no exceptions, no duplicate keys, bounded nesting. Internal to this
-// folder.
+// JSON without surprises: no exceptions, no duplicate keys, bounded nesting.
 #ifndef ATTN_CLIENT_GOLDEN_STRICT_JSON_H_
 #define ATTN_CLIENT_GOLDEN_STRICT_JSON_H_
 

@@ -7,6 +7,7 @@
 #include "kernels/core/status_macros.h"
 #include "server/policy/selection.h"
 #include "server/services/reply.h"
+#include "server/services/small_message.h"
 
 namespace attn {
 namespace {
@@ -41,73 +42,104 @@ void ToProto(const PolicySnapshot& policy, const Registry& registry, absl::Time 
   }
 }
 
-// Runs `change`, whose result is a name, and writes it with `set`.
-template <typename Request, typename Change, typename Set>
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const Request& request,
-                                 Change change, Set set) {
-  if (const absl::Status status = CheckKnownFields(request); !status.ok()) {
-    return Reply(context, status);
-  }
-  const absl::StatusOr<std::string> name = change();
-  if (name.ok()) set(*name);
-  return Reply(context, name.status());
-}
-
 }  // namespace
 
-grpc::ServerUnaryReactor* AdminServiceImpl::GetPolicy(grpc::CallbackServerContext* context,
-                                                      const v1::GetPolicyRequest* request,
-                                                      v1::GetPolicyResponse* response) {
-  if (const absl::Status status = CheckKnownFields(*request); !status.ok()) {
-    return Reply(context, status);
-  }
-  ToProto(*services_.policy->Snapshot(), *services_.registry, absl::Now(), response);
-  response->set_draining(services_.executor->draining());
-  return Reply(context, absl::OkStatus());
+template <typename Request, typename Response, typename Handle>
+grpc::ServerUnaryReactor* AdminServiceImpl::Answer(grpc::CallbackServerContext* context,
+                                                   const grpc::ByteBuffer& request,
+                                                   grpc::ByteBuffer* response, Handle handle) {
+  Request fields;
+  Response answer;
+  absl::Status status = guard_.Check(*context);
+  if (status.ok()) status = ReadSmallMessage(request, &fields);
+  if (status.ok()) status = handle(fields, answer);
+  if (status.ok()) *response = WriteSmallMessage(answer);
+  return Reply(context, status);
 }
 
-grpc::ServerUnaryReactor* AdminServiceImpl::SetForcedOverride(
-    grpc::CallbackServerContext* context, const v1::SetForcedOverrideRequest* request,
-    v1::SetForcedOverrideResponse* response) {
-  return Answer(
-      context, *request,
-      [&]() -> absl::StatusOr<std::string> {
-        ATTN_RETURN_IF_ERROR(CheckInBuild(request->backend(), *services_.registry));
-        return services_.policy->SetForced(request->backend());
-      },
-      [&](const std::string& previous) { response->set_previous_backend(previous); });
+grpc::ServerUnaryReactor* AdminServiceImpl::GetPolicy(grpc::CallbackServerContext* context,
+                                                      const grpc::ByteBuffer* request,
+                                                      grpc::ByteBuffer* response) {
+  return Answer<v1::GetPolicyRequest, v1::GetPolicyResponse>(
+      context, *request, response, [this](const auto& /*fields*/, v1::GetPolicyResponse& answer) {
+        ToProto(*services_.policy->Snapshot(), *services_.registry, absl::Now(), &answer);
+        answer.set_draining(readiness_->draining());
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* AdminServiceImpl::SetForcedOverride(grpc::CallbackServerContext* context,
+                                                              const grpc::ByteBuffer* request,
+                                                              grpc::ByteBuffer* response) {
+  using Request = v1::SetForcedOverrideRequest;
+  using Response = v1::SetForcedOverrideResponse;
+  return Answer<Request, Response>(
+      context, *request, response, [this](const Request& fields, Response& answer) -> absl::Status {
+        ATTN_RETURN_IF_ERROR(CheckInBuild(fields.backend(), *services_.registry));
+        ATTN_ASSIGN_OR_RETURN(*answer.mutable_previous_backend(),
+                              services_.policy->SetForced(fields.backend()));
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::ClearForcedOverride(
-    grpc::CallbackServerContext* context, const v1::ClearForcedOverrideRequest* request,
-    v1::ClearForcedOverrideResponse* response) {
-  return Answer(
-      context, *request, [&] { return services_.policy->ClearForced(); },
-      [&](const std::string& previous) { response->set_previous_backend(previous); });
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  using Response = v1::ClearForcedOverrideResponse;
+  return Answer<v1::ClearForcedOverrideRequest, Response>(
+      context, *request, response,
+      [this](const auto& /*fields*/, Response& answer) -> absl::Status {
+        ATTN_ASSIGN_OR_RETURN(*answer.mutable_previous_backend(), services_.policy->ClearForced());
+        return absl::OkStatus();
+      });
 }
 
-ScopeReactor* AdminServiceImpl::HoldProcessScope(grpc::CallbackServerContext* /*context*/) {
-  return scopes_->Start(ScopeKind::kProcess);
+ScopeReactor* AdminServiceImpl::HoldProcessScope(grpc::CallbackServerContext* context) {
+  const absl::Status status = guard_.Check(*context);
+  return status.ok() ? scopes_->Start(ScopeKind::kProcess) : ScopeStreams::Refuse(status);
 }
 
-grpc::ServerUnaryReactor* AdminServiceImpl::QuarantineBackend(
-    grpc::CallbackServerContext* context, const v1::QuarantineBackendRequest* request,
-    v1::QuarantineBackendResponse* response) {
-  return Answer(
-      context, *request,
-      [&] {
-        return services_.policy->QuarantineBackend(request->backend(), request->reason(),
-                                                   /*automatic=*/false);
-      },
-      [&](const std::string& canonical) { response->set_backend(canonical); });
+grpc::ServerUnaryReactor* AdminServiceImpl::QuarantineBackend(grpc::CallbackServerContext* context,
+                                                              const grpc::ByteBuffer* request,
+                                                              grpc::ByteBuffer* response) {
+  using Request = v1::QuarantineBackendRequest;
+  using Response = v1::QuarantineBackendResponse;
+  return Answer<Request, Response>(
+      context, *request, response, [this](const Request& fields, Response& answer) -> absl::Status {
+        ATTN_ASSIGN_OR_RETURN(*answer.mutable_backend(),
+                              services_.policy->QuarantineBackend(fields.backend(), fields.reason(),
+                                                                  /*automatic=*/false));
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::ReleaseBackend(grpc::CallbackServerContext* context,
-                                                           const v1::ReleaseBackendRequest* request,
-                                                           v1::ReleaseBackendResponse* response) {
-  return Answer(
-      context, *request, [&] { return services_.policy->ReleaseBackend(request->backend()); },
-      [&](const std::string& canonical) { response->set_backend(canonical); });
+                                                           const grpc::ByteBuffer* request,
+                                                           grpc::ByteBuffer* response) {
+  using Request = v1::ReleaseBackendRequest;
+  using Response = v1::ReleaseBackendResponse;
+  return Answer<Request, Response>(
+      context, *request, response, [this](const Request& fields, Response& answer) -> absl::Status {
+        ATTN_ASSIGN_OR_RETURN(*answer.mutable_backend(),
+                              services_.policy->ReleaseBackend(fields.backend()));
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* AdminServiceImpl::SetLogLevel(grpc::CallbackServerContext* context,
+                                                        const grpc::ByteBuffer* request,
+                                                        grpc::ByteBuffer* response) {
+  using Request = v1::SetLogLevelRequest;
+  using Response = v1::SetLogLevelResponse;
+  return Answer<Request, Response>(context, *request, response,
+                                   [this](const Request& fields, Response& answer) -> absl::Status {
+                                     if (services_.set_log_level == nullptr) {
+                                       return absl::UnimplementedError("this server keeps no log");
+                                     }
+                                     ATTN_ASSIGN_OR_RETURN(*answer.mutable_previous_level(),
+                                                           services_.set_log_level(fields.level()));
+                                     return absl::OkStatus();
+                                   });
 }
 
 }  // namespace attn

@@ -10,6 +10,7 @@
 #include "server/services/parsed_call.h"
 #include "server/services/reply.h"
 #include "server/services/selection_proto.h"
+#include "server/services/small_message.h"
 #include "server/transport/byte_buffer.h"
 #include "server/transport/wire_envelope.h"
 
@@ -57,12 +58,16 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::Attend(grpc::CallbackServerConte
 }
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::ListBackends(grpc::CallbackServerContext* context,
-                                                             const v1::ListBackendsRequest* request,
-                                                             v1::ListBackendsResponse* response) {
-  if (const absl::Status status = CheckKnownFields(*request); !status.ok()) {
+                                                             const grpc::ByteBuffer* request,
+                                                             grpc::ByteBuffer* response) {
+  v1::ListBackendsRequest fields;
+  if (const absl::Status status = ReadSmallMessage(*request, &fields); !status.ok()) {
     return Reply(context, status);
   }
-  ToProto(*services_.registry, *services_.policy->Snapshot(), response);
+  v1::ListBackendsResponse answer;
+  ToProto(*services_.registry, *services_.policy->Snapshot(), &answer);
+  answer.set_server_version(services_.version);
+  *response = WriteSmallMessage(answer);
   return Reply(context, absl::OkStatus());
 }
 
@@ -71,8 +76,7 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::Explain(grpc::CallbackServerCont
                                                         grpc::ByteBuffer* response) {
   const absl::StatusOr<v1::ExplainResponse> explained = ExplainCall(services_, *request);
   if (!explained.ok()) return Reply(context, explained.status());
-  const grpc::Slice slice(explained->SerializeAsString());
-  *response = grpc::ByteBuffer(&slice, 1);
+  *response = WriteSmallMessage(*explained);
   return Reply(context, absl::OkStatus());
 }
 

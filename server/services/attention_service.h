@@ -8,12 +8,12 @@
 
 namespace attn {
 
-// Attend and Explain are raw: protobuf never sees a payload, and never more small fields and
-// tensors than wire_tensors.h bounds.
+// Raw: protobuf never sees a payload, and never more small fields and tensors than wire_tensors.h
+// and small_message.h bound.
 using AttentionCallbacks = attention::v1::AttentionService::WithRawCallbackMethod_Attend<
-    attention::v1::AttentionService::WithCallbackMethod_ListBackends<
+    attention::v1::AttentionService::WithRawCallbackMethod_ListBackends<
         attention::v1::AttentionService::WithRawCallbackMethod_Explain<
-            attention::v1::AttentionService::WithCallbackMethod_HoldScope<
+            attention::v1::AttentionService::WithRawCallbackMethod_HoldScope<
                 attention::v1::AttentionService::Service>>>>;
 
 class AttentionServiceImpl final : public AttentionCallbacks {
@@ -26,8 +26,8 @@ class AttentionServiceImpl final : public AttentionCallbacks {
                                    const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ListBackends(grpc::CallbackServerContext* context,
-                                         const attention::v1::ListBackendsRequest* request,
-                                         attention::v1::ListBackendsResponse* response) override;
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* request,
                                     grpc::ByteBuffer* response) override;

@@ -14,6 +14,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -113,6 +114,10 @@ absl::StatusOr<std::vector<std::string>> ResolveTcpAddress(const std::string& ad
   return usable;
 }
 
+bool IsLoopback(absl::string_view resolved) {
+  return absl::StartsWith(resolved, "127.") || absl::StartsWith(resolved, "[::1]:");
+}
+
 SocketLock::SocketLock(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
 
 SocketLock::SocketLock(SocketLock&& other) noexcept
@@ -130,8 +135,9 @@ absl::StatusOr<SocketLock> SocketLock::Acquire(const std::string& path) {
   const std::string lock_path = absl::StrCat(path, ".lock");
   const int fd = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
-    return absl::FailedPreconditionError(absl::StrCat("listen: 'unix:", path, "': cannot create ",
-                                                      lock_path, ": ", std::strerror(errno)));
+    return absl::FailedPreconditionError(
+        absl::StrCat("listen: 'unix:", path, "': cannot create ", lock_path, ": ",
+                     std::strerror(errno), "; name a folder that this process may write to"));
   }
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     close(fd);

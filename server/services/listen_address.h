@@ -17,6 +17,9 @@ namespace attn {
 // INVALID_ARGUMENT for a host that does not resolve or belongs to another machine.
 absl::StatusOr<std::vector<std::string>> ResolveTcpAddress(const std::string& address);
 
+// True for an address of ResolveTcpAddress that only this machine can reach.
+bool IsLoopback(absl::string_view resolved);
+
 // A Unix socket's path, locked against other servers as long as this lives. The lock is a file
 // beside the socket: a socket file alone outlives a server that was killed.
 class SocketLock {

@@ -265,6 +265,19 @@ absl::StatusOr<SelectionRequest> ReadSelection(const v1::AttendRequest& fields) 
   return selection;
 }
 
+absl::StatusOr<Priority> ReadPriority(v1::CallMetadata::Priority priority) {
+  switch (priority) {
+    case v1::CallMetadata::PRIORITY_UNSPECIFIED:
+    case v1::CallMetadata::INTERACTIVE:
+      return Priority::kInteractive;
+    case v1::CallMetadata::BATCH:
+      return Priority::kBatch;
+    default:
+      return Invalid(absl::StrCat("metadata.priority: ", static_cast<int>(priority),
+                                  " is unknown, known: INTERACTIVE (1), BATCH (2)"));
+  }
+}
+
 void CollectTensorNames(const OptionValue& value, std::set<std::string>* names) {
   if (const auto* tensor = std::get_if<TensorName>(&value.value)) names->insert(tensor->name);
   if (const auto* list = std::get_if<OptionList>(&value.value)) {
@@ -349,6 +362,7 @@ absl::StatusOr<ParsedCall> ParseCall(const v1::AttendRequest& fields,
     return Invalid(absl::StrCat("metadata.caller_id: ", call.caller_id.size(),
                                 " bytes, allowed: ", kMaxCallerIdBytes));
   }
+  ATTN_ASSIGN_OR_RETURN(call.priority, ReadPriority(fields.metadata().priority()));
   ATTN_RETURN_IF_ERROR(ReadOutputsWanted(fields.outputs(), &problem));
   ATTN_RETURN_IF_ERROR(LayOutOutputs(fields, *q_header, &call));
   std::stable_sort(call.inputs.begin(), call.inputs.end(),

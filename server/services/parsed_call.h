@@ -11,6 +11,7 @@
 #include "kernels/core/attention_problem.h"
 #include "kernels/core/tensor_view.h"
 #include "proto/attention/v1/attention.pb.h"
+#include "server/executor/priority.h"
 #include "server/policy/selection.h"
 #include "server/transport/wire_tensors.h"
 
@@ -40,6 +41,7 @@ struct ParsedCall {
   AttentionProblem problem;
   SelectionRequest selection;
   std::string caller_id;
+  Priority priority = Priority::kInteractive;
   std::vector<InputTensor> inputs;    // q, k, v, then the others in the order they came
   std::vector<OutputTensor> outputs;  // out, then lse and weights where wanted
 };

@@ -21,10 +21,9 @@ class ReplyLedger {
   absl::Status Admit() const {
     const int64_t bytes = bytes_.load(std::memory_order_relaxed);
     if (bytes <= max_bytes_) return absl::OkStatus();
-    return WithRetryAfter(
-        absl::ResourceExhaustedError(absl::StrCat("replies that their callers have not read hold ",
-                                                  bytes, " bytes, allowed: ", max_bytes_)),
-        absl::Milliseconds(100));
+    const absl::Status full = absl::ResourceExhaustedError(absl::StrCat(
+        "replies that their callers have not read hold ", bytes, " bytes, allowed: ", max_bytes_));
+    return WithRetryAfter(WithRefusal(full, kRefusedUnread), absl::Milliseconds(100));
   }
 
   void Add(int64_t bytes) { bytes_.fetch_add(bytes, std::memory_order_relaxed); }

@@ -117,19 +117,19 @@ ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lea
   return parts;
 }
 
-void FillMetrics(const AttentionProblem& problem, const RunStats& stats, const StageTimes& times,
-                 int64_t request_bytes, int64_t response_payload_bytes, v1::CallMetrics* metrics) {
-  metrics->set_queue_ns(times.queue_ns);
-  metrics->set_decode_ns(times.decode_ns);
-  metrics->set_plan_ns(times.plan_ns);
-  metrics->set_kernel_ns(times.kernel_ns);
-  metrics->set_encode_ns(times.encode_ns);
-  metrics->set_total_ns(times.total_ns);
-  metrics->set_sparsity(stats.sparsity());
-  metrics->set_computed_flops(problem.Flops(stats.computed_elements) + stats.extra_flops);
-  metrics->set_effective_flops(problem.Flops(stats.dense_elements));
-  metrics->set_request_bytes(request_bytes);
-  metrics->set_response_payload_bytes(response_payload_bytes);
+void FillMetrics(const CallRecord& record, v1::CallMetrics* metrics) {
+  metrics->set_queue_ns(record.times.queue_ns);
+  metrics->set_decode_ns(record.times.decode_ns);
+  metrics->set_plan_ns(record.times.plan_ns);
+  metrics->set_kernel_ns(record.times.kernel_ns);
+  metrics->set_encode_ns(record.times.encode_ns);
+  metrics->set_total_ns(record.times.total_ns);
+  metrics->set_sparsity(record.sparsity);
+  metrics->set_computed_flops(record.computed_flops);
+  metrics->set_effective_flops(record.effective_flops);
+  metrics->set_request_bytes(record.request_bytes);
+  metrics->set_response_payload_bytes(record.response_bytes);
+  metrics->set_batch_calls(record.batch_calls);
 }
 
 }  // namespace attn

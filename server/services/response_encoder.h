@@ -7,10 +7,10 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/core/block_plan.h"
 #include "kernels/core/buffer_pool.h"
-#include "kernels/core/run_stats.h"
 #include "proto/attention/v1/attention.pb.h"
-#include "server/executor/stage_times.h"
+#include "server/executor/call_observer.h"
 #include "server/services/parsed_call.h"
 #include "server/services/reply_ledger.h"
 #include "server/transport/wire_tensors.h"
@@ -28,9 +28,8 @@ struct ResponseParts {
 ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lease> leases,
                              std::optional<BlockPlan> plan, ReplyLedger* ledger);
 
-void FillMetrics(const AttentionProblem& problem, const RunStats& stats, const StageTimes& times,
-                 int64_t request_bytes, int64_t response_payload_bytes,
-                 attention::v1::CallMetrics* metrics);
+// What the caller is told of its call, of what is recorded of it.
+void FillMetrics(const CallRecord& record, attention::v1::CallMetrics* metrics);
 
 }  // namespace attn
 

@@ -9,8 +9,9 @@
 #include "absl/time/time.h"
 #include "grpcpp/alarm.h"
 #include "kernels/core/status_macros.h"
+#include "proto/attention/v1/attention.pb.h"
 #include "server/policy/selection.h"
-#include "server/services/reply.h"
+#include "server/services/small_message.h"
 #include "server/transport/status_mapping.h"
 
 namespace attn {
@@ -60,16 +61,19 @@ class ScopeStreams::Stream final : public ScopeReactor,
   }
 
   absl::Status Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    ATTN_RETURN_IF_ERROR(CheckKnownFields(request_));
-    ATTN_RETURN_IF_ERROR(CheckInBuild(request_.backend(), *streams_->registry_));
+    attention::v1::HoldScopeRequest request;
+    ATTN_RETURN_IF_ERROR(ReadSmallMessage(request_, &request));
+    ATTN_RETURN_IF_ERROR(CheckInBuild(request.backend(), *streams_->registry_));
     ATTN_ASSIGN_OR_RETURN(
         const Scope scope,
-        policy().OpenScope(kind_, request_.backend(),
-                           absl::Milliseconds(request_.time_to_live_ms()), request_.holder()));
+        policy().OpenScope(kind_, request.backend(), absl::Milliseconds(request.time_to_live_ms()),
+                           request.holder()));
     scope_id_ = scope.id;
     const absl::Duration time_to_live = scope.expires - scope.opened;
-    response_.set_scope_id(scope_id_);
-    response_.set_time_to_live_ms(absl::ToInt64Milliseconds(time_to_live));
+    attention::v1::HoldScopeResponse response;
+    response.set_scope_id(scope_id_);
+    response.set_time_to_live_ms(absl::ToInt64Milliseconds(time_to_live));
+    response_ = WriteSmallMessage(response);
     // The alarm keeps its callback until it is destroyed, which is with this: a weak reference.
     expiry_.Set(absl::ToChronoTime(absl::Now() + time_to_live), [weak = weak_from_this(),
                                                                  time_to_live](bool expired) {
@@ -94,12 +98,21 @@ class ScopeStreams::Stream final : public ScopeReactor,
   ScopeStreams* const streams_;
   const ScopeKind kind_;
   std::shared_ptr<Stream> self_;
-  attention::v1::HoldScopeRequest request_;
-  attention::v1::HoldScopeResponse response_;
+  grpc::ByteBuffer request_;
+  grpc::ByteBuffer response_;
   grpc::Alarm expiry_;
   absl::Mutex mutex_;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::string scope_id_ ABSL_GUARDED_BY(mutex_);  // Empty until opened.
+};
+
+// A stream that never was.
+class RefusedStream final : public ScopeReactor {
+ public:
+  explicit RefusedStream(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+
+ private:
+  void OnDone() override { delete this; }
 };
 
 ScopeStreams::ScopeStreams(PolicyState* policy, const Registry* registry)
@@ -123,6 +136,8 @@ ScopeReactor* ScopeStreams::Start(ScopeKind kind) {
   }
   return stream.get();
 }
+
+ScopeReactor* ScopeStreams::Refuse(const absl::Status& status) { return new RefusedStream(status); }
 
 void ScopeStreams::EndAll() {
   std::vector<std::shared_ptr<Stream>> streams;

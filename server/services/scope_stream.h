@@ -6,16 +6,17 @@
 #include <set>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "kernels/core/registry.h"
-#include "proto/attention/v1/attention.pb.h"
 #include "server/policy/policy_state.h"
 
 namespace attn {
 
-using ScopeReactor =
-    grpc::ServerBidiReactor<attention::v1::HoldScopeRequest, attention::v1::HoldScopeResponse>;
+// Raw, as every method (attention_service.h): HoldScopeRequest in, HoldScopeResponse out.
+using ScopeReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
 // All open scope streams of a server. Thread-safe; outlives the gRPC server.
 class ScopeStreams {
@@ -26,6 +27,9 @@ class ScopeStreams {
 
   // A reactor that opens a scope on the first message and ends it with the stream. Deletes itself.
   ScopeReactor* Start(ScopeKind kind);
+
+  // A reactor that ends its stream with `status` and opens nothing. Deletes itself.
+  static ScopeReactor* Refuse(const absl::Status& status);
 
   // Ends every scope with UNAVAILABLE, now and from now on: the server is about to stop.
   void EndAll();

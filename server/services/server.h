@@ -2,59 +2,32 @@
 #ifndef ATTN_SERVER_SERVICES_SERVER_H_
 #define ATTN_SERVER_SERVICES_SERVER_H_
 
-#include <sys/types.h>
-
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "grpcpp/server.h"
-#include "server/services/admin_service.h"
-#include "server/services/attention_service.h"
+#include "grpcpp/resource_quota.h"
 #include "server/services/listen_address.h"
+#include "server/services/listen_options.h"
+#include "server/services/listener_group.h"
+#include "server/services/memory_return.h"
+#include "server/services/readiness.h"
 #include "server/services/scope_stream.h"
 #include "server/services/service_context.h"
 
 namespace attn {
 
-// Which listeners answer AdminService; the others say PERMISSION_DENIED and where to go.
-enum class AdminAccess : uint8_t {
-  kOff,    // None.
-  kLocal,  // Loopback, and Unix sockets that are their owner's alone; elsewhere with a client
-           // certificate or the token.
-  kAll,    // Every one.
-};
-
-// PEM files; read again when they change. All empty = no TLS.
-struct TlsFiles {
-  std::string certificate;  // Chain of the server, its own first.
-  std::string key;
-  std::string client_ca;  // Not empty: clients must show a certificate that it signed.
-};
-
-struct ListenOptions {
-  std::vector<std::string> addresses;  // `host:port` (port 0 = any) or `unix:PATH`
-  int64_t max_message_bytes = int64_t{1} << 30;
-  int max_concurrent_streams = 256;  // Calls in flight on one connection.
-  // Bytes that requests may hold before they are admitted, over all connections; 0 = no bound.
-  int64_t max_receive_bytes = 0;
-  mode_t unix_mode = 0600;  // Of Unix sockets.
-  AdminAccess admin = AdminAccess::kLocal;
-  std::string admin_token;  // Empty = none is taken.
-  TlsFiles tls;             // Of TCP listeners.
-  // Connections are asked to go after this long, so that clients find new servers; infinite =
-  // never.
-  absl::Duration max_connection_age = absl::InfiniteDuration();
-};
-
-// Start, Drain and destruction belong to one thread.
+// Start, Drain and destruction belong to one thread; ready() and draining() to any.
 class Server {
  public:
   // Listens on every address or on none. ALREADY_EXISTS if one is taken, INVALID_ARGUMENT if one
-  // is malformed. What `services` points to outlives the server.
+  // is malformed, FAILED_PRECONDITION for TLS files that cannot be used. What `services` points to
+  // outlives the server.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ListenOptions& options,
                                                        const ServiceContext& services);
   ~Server();
@@ -66,25 +39,44 @@ class Server {
   // Readiness (health name `readiness` and the server as a whole) from the start of this on: off
   // until `ready` is set, while no backend can serve, and for ever once drain is announced.
   // `liveness` is on as long as the process answers.
-  void SetReady();
-  void AnnounceDrain();  // Calls are served on.
+  void SetReady() { readiness_.SetReady(); }
+  void AnnounceDrain() { readiness_.AnnounceDrain(); }  // Calls are served on.
+
+  bool ready() const { return readiness_.ready(); }
+  bool draining() const { return readiness_.draining(); }  // From the announcement on.
 
   // Readiness turns off and new calls are refused with UNAVAILABLE; admitted ones finish,
   // within the limit; then scopes end and the listeners close. False if the limit cut calls off.
   bool Drain(absl::Duration limit);
 
+  // How many admitted calls Drain has cut off.
+  int64_t cut_off_calls() const { return cut_off_calls_; }
+
  private:
   explicit Server(const ServiceContext& services);
 
   absl::Status Listen(const ListenOptions& options);
+  absl::Status ResolveAddresses(const ListenOptions& options);
+  absl::Status Bind(const std::string& address, const ListenOptions& options);
+  absl::Status StartGroup(const ListenOptions& options, bool safe);
+
+  // A binding and whether only this machine or the owner of the process reaches it.
+  struct Listener {
+    Binding binding;
+    bool safe = false;
+  };
 
   const ServiceContext services_;
   ScopeStreams scopes_;
-  AttentionServiceImpl attention_;
-  AdminServiceImpl admin_;
+  grpc::ResourceQuota quota_;
   std::vector<SocketLock> locks_;
+  std::list<Listener> listeners_;  // In the order given. gRPC keeps pointers into them.
   std::vector<std::string> addresses_;
-  std::unique_ptr<grpc::Server> server_;
+  std::list<ListenerGroup> groups_;
+  Readiness readiness_;  // Tells the groups: it goes before them.
+  MemoryReturn memory_return_;
+  int64_t cut_off_calls_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace attn

@@ -38,26 +38,31 @@ LAYERS = {
     "server/executor": Layer(("kernels/core",)),
     # The wire, for the server and the client.
     "server/transport": Layer(
-        ("kernels/core", "proto"), ("absl", "grpc", "protobuf", "json")),
+        ("kernels/core", "proto"), ("absl", "grpc", "json", "openssl", "protobuf")),
     "server/services": Layer(
         ("kernels/core", "proto", "server/executor", "server/policy", "server/transport"),
-        ("absl", "grpc", "protobuf")),
+        ("absl", "grpc", "openssl", "protobuf")),
     # Observes calls and reaches nothing else of the executor.
     "server/telemetry": Layer(
-        ("kernels/core", "server/executor/call_observer.h", "server/executor/stage_times.h"),
-        ("absl", "prometheus")),
+        ("kernels/core", "server/executor/call_observer.h", "server/executor/priority.h",
+         "server/executor/refusal.h", "server/executor/stage_times.h"),
+        ("absl", "json", "prometheus")),
     "server/config": Layer(("kernels/core", "server/policy"), ("absl", "yaml")),
     # The composition root.
     "server": Layer(
         ("kernels", "kernels/core", "server/config", "server/executor", "server/policy",
          "server/services", "server/telemetry", "server/transport"),
-        ("absl", "cli", "grpc")),
+        ("absl", "grpc")),
     # No server but the codec, no compute but the vocabulary.
     "client": Layer(
         ("kernels/core", "proto", "server/transport"), ("absl", "grpc", "protobuf")),
     "client/golden": Layer(("kernels/core",), ("absl", "json")),
-    "client/cli": Layer(
+    # Load and its measurement; the command line stands above it.
+    "client/load": Layer(
         ("client", "client/golden", "kernels/core", "proto", "server/transport"),
+        ("absl", "json", "protobuf")),
+    "client/cli": Layer(
+        ("client", "client/golden", "client/load", "kernels/core", "proto", "server/transport"),
         ("absl", "cli", "grpc", "json", "protobuf")),
 }
 
@@ -74,6 +79,7 @@ FAMILIES = {
     "yaml": ("yaml-cpp/",),
     "json": ("nlohmann/",),
     "cli": ("CLI/",),
+    "openssl": ("openssl/",),
     "cuda": ("cuda", "cudnn", "cublas", "cute/", "cutlass/", "nvml.h", "nvtx3/", "cub/"),
     "test": ("gtest/", "gmock/", "benchmark/"),
 }

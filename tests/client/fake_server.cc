@@ -42,6 +42,12 @@ grpc::Status Hold(const ScopeBehaviour& behaviour, EventLog& log,
   return behaviour.at_end;
 }
 
+std::string AuthorizationOf(const grpc::ServerContext& context) {
+  const auto header = context.client_metadata().find("authorization");
+  if (header == context.client_metadata().end()) return "";
+  return {header->second.data(), header->second.size()};
+}
+
 }  // namespace
 
 void EventLog::Add(const std::string& event) {
@@ -115,9 +121,10 @@ grpc::Status FakeAttention::Explain(grpc::ServerContext*,
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAttention::ListBackends(grpc::ServerContext*,
+grpc::Status FakeAttention::ListBackends(grpc::ServerContext* context,
                                          const attention::v1::ListBackendsRequest*,
                                          attention::v1::ListBackendsResponse* response) {
+  authorization = AuthorizationOf(*context);
   *response = backends;
   return grpc::Status::OK;
 }
@@ -128,9 +135,11 @@ grpc::Status FakeAttention::HoldScope(
   return Hold(scope, log, stream, context);
 }
 
-grpc::Status FakeAdmin::GetPolicy(grpc::ServerContext*, const attention::v1::GetPolicyRequest*,
+grpc::Status FakeAdmin::GetPolicy(grpc::ServerContext* context,
+                                  const attention::v1::GetPolicyRequest*,
                                   attention::v1::GetPolicyResponse* response) {
   ++calls;
+  authorization = AuthorizationOf(*context);
   *response = policy;
   return status;
 }
@@ -156,6 +165,7 @@ grpc::Status FakeAdmin::ClearForcedOverride(grpc::ServerContext*,
 grpc::Status FakeAdmin::HoldProcessScope(
     grpc::ServerContext* context,
     grpc::ServerReaderWriter<HoldScopeResponse, HoldScopeRequest>* stream) {
+  authorization = AuthorizationOf(*context);
   return Hold(scope, log, stream, context);
 }
 
@@ -174,6 +184,16 @@ grpc::Status FakeAdmin::ReleaseBackend(grpc::ServerContext*,
   ++calls;
   log.Add(absl::StrCat("release ", request->backend()));
   response->set_backend(absl::StrCat("canonical ", request->backend()));
+  return status;
+}
+
+grpc::Status FakeAdmin::SetLogLevel(grpc::ServerContext* context,
+                                    const attention::v1::SetLogLevelRequest* request,
+                                    attention::v1::SetLogLevelResponse* response) {
+  ++calls;
+  authorization = AuthorizationOf(*context);
+  response->set_previous_level(log_level);
+  log_level = request->level();
   return status;
 }
 

@@ -46,6 +46,7 @@ class FakeAttention : public attention::v1::AttentionService::Service {
   attention::v1::ExplainRequest explained;  // The last one.
   attention::v1::ExplainResponse explanation;
   attention::v1::ListBackendsResponse backends;
+  std::string authorization;  // That the last ListBackends carried.
   ScopeBehaviour scope;
   EventLog log;
 
@@ -72,7 +73,9 @@ grpc::Status EchoQuery(grpc::ServerContext* context, const attention::v1::Attend
 class FakeAdmin : public attention::v1::AdminService::Service {
  public:
   std::string forced;
-  grpc::Status status;  // Of every unary call.
+  std::string log_level = "info";
+  std::string authorization;  // That the last GetPolicy, SetLogLevel or HoldProcessScope carried.
+  grpc::Status status;        // Of every unary call.
   int calls = 0;
   attention::v1::GetPolicyResponse policy;
   ScopeBehaviour scope;
@@ -97,6 +100,9 @@ class FakeAdmin : public attention::v1::AdminService::Service {
   grpc::Status ReleaseBackend(grpc::ServerContext* context,
                               const attention::v1::ReleaseBackendRequest* request,
                               attention::v1::ReleaseBackendResponse* response) override;
+  grpc::Status SetLogLevel(grpc::ServerContext* context,
+                           const attention::v1::SetLogLevelRequest* request,
+                           attention::v1::SetLogLevelResponse* response) override;
 };
 
 // Serves on a free port of the loopback, and a Unix socket, while it lives; with the standard

@@ -14,6 +14,7 @@
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/metrics_page.h"
+#include "tests/e2e/plain_call.h"
 #include "tests/e2e/server_process.h"
 
 namespace attn {
@@ -66,6 +67,70 @@ TEST(LifecycleTest, TermFinishesWhatWasAdmittedAndRefusesTheRest) {
   caller.join();
   EXPECT_TRUE(admitted.ok()) << admitted;
   EXPECT_EQ(server.process().Wait().exit_code, 0);
+}
+
+TEST(LifecycleTest, LameDuckServesWhileNotReady) {
+  ServerProcess server({"--lame_duck_ms", "2000"});
+  const auto client = server.Connect();
+  EXPECT_EQ(client->CheckHealth("readiness").value_or(""), "SERVING") << "once it has said so";
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().ReadLine(), "attnd lame duck for 2000 ms");
+  for (const char* name : {"readiness", ""}) {
+    EXPECT_EQ(client->CheckHealth(name).value_or(""), "NOT_SERVING") << name;
+  }
+  EXPECT_EQ(client->CheckHealth("liveness").value_or(""), "SERVING");
+  server.process().Signal(SIGHUP);  // Without effect, and above all not the end.
+  const auto stub = ConnectPlain(server.tcp());
+  const PlainAnswer answer = Attend(*stub, PlainRequest());
+  EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  EXPECT_EQ(server.process().ReadLine(), "attnd draining");
+  EXPECT_EQ(server.process().Wait().exit_code, 0);
+}
+
+TEST(LifecycleTest, SecondTermEndsALameDuckAtOnce) {
+  ServerProcess server({"--lame_duck_ms", "600000"});
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().ReadLine(), "attnd lame duck for 600000 ms");
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)).exit_code, 128 + SIGTERM);
+}
+
+// More than a test would wait for.
+attention::v1::AttendRequest VeryLongCall() { return PlainRequest(8, 32768); }
+
+TEST(LifecycleTest, SecondSignalEndsADrainAtOnce) {
+  ServerProcess server({"--drain_limit_ms", "600000"});
+  const auto stub = ConnectPlain(server.tcp());
+  std::thread caller([&] { EXPECT_FALSE(Attend(*stub, VeryLongCall()).status.ok()); });
+  WaitUntilRunning(server);
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().ReadLine(), "attnd draining");
+  server.process().Signal(SIGINT);
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)).exit_code, 128 + SIGINT);
+  caller.join();
+}
+
+TEST(LifecycleTest, CallsCutOffByTheLimitAreCounted) {
+  ServerProcess server({"--drain_limit_ms", "50"});
+  const auto stub = ConnectPlain(server.tcp());
+  grpc::StatusCode code = grpc::StatusCode::OK;
+  std::thread caller([&] { code = Attend(*stub, VeryLongCall()).status.error_code(); });
+  WaitUntilRunning(server);
+  const ProcessOutput end = server.Stop();
+  caller.join();
+  EXPECT_EQ(end.exit_code, 1);
+  EXPECT_THAT(end.err, HasSubstr("drain_limit_ms: calls cut off after 50 ms: 1"));
+  EXPECT_NE(code, grpc::StatusCode::OK);
+}
+
+// Whoever started it may be gone, and read neither its output nor its log.
+TEST(LifecycleTest, ClosedOutputsDoNotEndIt) {
+  const ProcessOutput run =
+      RunProgram("/bin/bash", {"-c", std::string(ATTN_BIN_DIR) +
+                                         "/attnd --listen 127.0.0.1:0 --metrics_listen off "
+                                         "> >(head -n 1 >/dev/null) 2> >(head -n 1 >/dev/null) & "
+                                         "server=$!; sleep 1; kill -TERM $server; wait $server"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
 }
 
 TEST(LifecycleTest, OpenScopesDoNotKeepItFromStopping) {
@@ -182,7 +247,7 @@ INSTANTIATE_TEST_SUITE_P(
                  1,
                  "/no/such/folder"},
         BadStart{"config_missing", {"--config", "/no/such/file.yaml"}, 2, "/no/such/file.yaml"},
-        BadStart{"presets_missing", {"--presets", "/no/such/file.yaml"}, 1, "/no/such/file.yaml"},
+        BadStart{"presets_missing", {"--presets", "/no/such/file.yaml"}, 2, "/no/such/file.yaml"},
         BadStart{"forced_unknown", {"--force_backend", "flsh"}, 2, "did you mean 'flash'"},
         BadStart{"workers_negative", {"--workers", "-1"}, 2, "workers"}),
     [](const auto& test) { return test.param.name; });

@@ -160,7 +160,7 @@ TEST(EnvironmentTest, NamesTheBackendOfCallsThatNameNone) {
 TEST(EnvironmentTest, UnknownNameStopsTheStartWithTheList) {
   const ProcessOutput run =
       RunProgram("attnd", {"--listen", "127.0.0.1:0"}, {{"ATTN_BACKEND", "flsh"}});
-  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_EQ(run.exit_code, 2);
   EXPECT_THAT(run.err, ::testing::HasSubstr("ATTN_BACKEND"));
   EXPECT_THAT(run.err, ::testing::HasSubstr("eager, flash"));
 }

@@ -27,7 +27,8 @@ ServerProcess::ServerProcess(const std::vector<std::string>& arguments,
     const std::pair<absl::string_view, absl::string_view> parts =
         absl::StrSplit(word, absl::MaxSplits('=', 1));
     if (parts.first == "listen") {
-      tcp_ = std::string(*absl::StrSplit(parts.second, ',').begin());
+      listen_ = absl::StrSplit(parts.second, ',');
+      tcp_ = listen_[0];
     } else if (parts.first == "metrics") {
       metrics_ = std::string(parts.second);
     }

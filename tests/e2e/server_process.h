@@ -18,9 +18,10 @@ class ServerProcess {
                          const Process::Environment& environment = {});
   ~ServerProcess();
 
-  const std::string& tcp() const { return tcp_; }           // `127.0.0.1:PORT`
-  const std::string& unix_socket() const { return unix_; }  // `unix:PATH`
-  const std::string& metrics() const { return metrics_; }   // `127.0.0.1:PORT`
+  const std::string& tcp() const { return tcp_; }                     // `127.0.0.1:PORT`
+  const std::vector<std::string>& listen() const { return listen_; }  // All, in the order given.
+  const std::string& unix_socket() const { return unix_; }            // `unix:PATH`
+  const std::string& metrics() const { return metrics_; }             // `127.0.0.1:PORT`
   Process& process() { return *process_; }
 
   std::unique_ptr<AttentionClient> Connect(const std::string& address) const;
@@ -36,6 +37,7 @@ class ServerProcess {
  private:
   std::string folder_;
   std::unique_ptr<Process> process_;
+  std::vector<std::string> listen_;
   std::string tcp_;
   std::string unix_;
   std::string metrics_;

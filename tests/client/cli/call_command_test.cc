@@ -179,7 +179,7 @@ TEST_F(CallCommand, ChecksAgainstEagerInAScopeOfItsOwn) {
   EXPECT_EQ(check["against"], "eager");
   EXPECT_EQ(check["rel_l2"], 0.0);
   EXPECT_EQ(check["passed"], true);
-  EXPECT_TRUE(service_.log.WaitFor("open eager for attn call --check 0 ms"));
+  EXPECT_TRUE(service_.log.WaitFor("open eager for attn, to check answers 0 ms"));
   EXPECT_TRUE(service_.log.WaitFor("half-close"));
 }
 

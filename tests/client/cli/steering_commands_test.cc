@@ -99,6 +99,15 @@ TEST_F(SteeringCommands, ExplainFailsWhereTheCallWould) {
   EXPECT_EQ(RunAttn({"explain", "file", "--shape", "1x1x1x1"}).exit_code, 2);
 }
 
+TEST_F(SteeringCommands, LogSetsTheLevel) {
+  EXPECT_THAT(RunAttn({"log", "debug"}).out, HasSubstr("before: info"));
+  EXPECT_EQ(admin_.log_level, "debug");
+  EXPECT_EQ(RunAttn({"log", "off", "--json"}).json()["previous_level"], "debug");
+  EXPECT_EQ(RunAttn({"log"}).exit_code, 2);
+  admin_.status = {grpc::StatusCode::INVALID_ARGUMENT, "no such level"};
+  EXPECT_EQ(RunAttn({"log", "loud"}).exit_code, 1);
+}
+
 TEST_F(SteeringCommands, ForceSetsAndClears) {
   EXPECT_THAT(RunAttn({"force", "eager"}).out, HasSubstr("before: none"));
   EXPECT_EQ(admin_.forced, "eager");
@@ -156,8 +165,8 @@ TEST_F(SteeringCommands, LoadCountsCallsAndErrors) {
   EXPECT_EQ(load["completed"], 20);
   EXPECT_EQ(load["backends"]["flash"], 20);
   EXPECT_EQ(load["failed"], 0);
-  EXPECT_EQ(load["server_mean_ms"]["kernel"], 4.0);
-  EXPECT_GT(load["latency_ms"]["p99.9"], 0.0);
+  EXPECT_EQ(load["stages_ms"]["kernel"]["mean"], 4.0);
+  EXPECT_GT(load["latency_ms"]["p999"], 0.0);
 
   int calls = 0;
   service_.attend = [&](grpc::ServerContext* context, const auto& request, auto* response) {

@@ -1,12 +1,11 @@
 // The parts of `attn` that need no server.
 #include "absl/strings/str_join.h"
 #include "client/cli/call_report.h"
-#include "client/cli/latency_summary.h"
 #include "client/cli/parse_values.h"
 #include "client/cli/printable.h"
-#include "client/cli/random_tensor.h"
 #include "client/cli/shape_flags.h"
 #include "client/cli/table.h"
+#include "client/load/random_tensor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -62,19 +61,6 @@ TEST(Printable, EscapesControlCharactersAlone) {
   EXPECT_EQ(Printable("2\xc2\xb5s, na\xc3\xafve \\"), "2\xc2\xb5s, na\xc3\xafve \\");
 }
 
-TEST(LatencySummary, TakesTheNearestRank) {
-  std::vector<int64_t> latencies;
-  for (int64_t i = 1000; i >= 1; --i) latencies.push_back(i);
-  const LatencySummary summary = Summarise(latencies);
-  std::vector<double> percentiles;
-  for (const auto& percentile : summary.percentiles) percentiles.push_back(percentile.ns);
-  EXPECT_THAT(percentiles, ElementsAre(500, 900, 950, 990, 999));
-  EXPECT_EQ(summary.max_ns, 1000);
-  EXPECT_EQ(summary.mean_ns, 500.5);
-  EXPECT_EQ(Summarise({}).max_ns, 0);
-  EXPECT_EQ(Summarise({7}).percentiles.back().ns, 7);
-}
-
 TEST(MedianMetrics, IsTakenFieldByField) {
   std::vector<attention::v1::CallMetrics> metrics(3);
   const int64_t queue_ns[] = {30, 10, 20};
@@ -94,17 +80,17 @@ TEST(RandomTensor, IsTheSameForTheSameSeed) {
                        static_cast<size_t>(buffer.size()));
   };
   for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
-    const AlignedBuffer a = RandomTensor(dtype, shape, 1).value();
+    const AlignedBuffer a = load::RandomTensor(dtype, shape, 1).value();
     EXPECT_EQ(a.size(), ByteSize(dtype, 64 * 64));
-    EXPECT_EQ(view(a), view(RandomTensor(dtype, shape, 1).value()));
-    EXPECT_NE(view(a), view(RandomTensor(dtype, shape, 2).value()));
+    EXPECT_EQ(view(a), view(load::RandomTensor(dtype, shape, 1).value()));
+    EXPECT_NE(view(a), view(load::RandomTensor(dtype, shape, 2).value()));
   }
-  EXPECT_FALSE(RandomTensor(DType::kInt8, shape, 1).ok());
+  EXPECT_FALSE(load::RandomTensor(DType::kInt8, shape, 1).ok());
 }
 
-std::string Describe(const absl::StatusOr<std::vector<TensorSpec>>& specs) {
+std::string Describe(const absl::StatusOr<std::vector<load::TensorSpec>>& specs) {
   if (!specs.ok()) return std::string(specs.status().message());
-  return absl::StrJoin(*specs, " | ", [](std::string* out, const TensorSpec& spec) {
+  return absl::StrJoin(*specs, " | ", [](std::string* out, const load::TensorSpec& spec) {
     absl::StrAppend(out, spec.name, " ", absl::StrJoin(spec.shape, "x"), " ", Name(spec.dtype),
                     " '", spec.pattern, "' ", spec.heads);
   });

@@ -109,6 +109,9 @@ absl::StatusOr<std::string> StoredAnswersClient::QuarantineBackend(const std::st
 absl::StatusOr<std::string> StoredAnswersClient::ReleaseBackend(const std::string&) {
   return NotPlayed();
 }
+absl::StatusOr<std::string> StoredAnswersClient::SetLogLevel(const std::string&) {
+  return NotPlayed();
+}
 absl::StatusOr<std::string> StoredAnswersClient::CheckHealth(const std::string&) {
   return NotPlayed();
 }

@@ -38,6 +38,7 @@ class StoredAnswersClient : public AttentionClient {
   absl::StatusOr<std::string> QuarantineBackend(const std::string& backend,
                                                 const std::string& reason) override;
   absl::StatusOr<std::string> ReleaseBackend(const std::string& backend) override;
+  absl::StatusOr<std::string> SetLogLevel(const std::string& level) override;
   absl::StatusOr<std::string> CheckHealth(const std::string& service) override;
 
  private:

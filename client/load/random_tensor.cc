@@ -1,4 +1,4 @@
-#include "client/cli/random_tensor.h"
+#include "client/load/random_tensor.h"
 
 #include <optional>
 #include <random>
@@ -8,7 +8,7 @@
 #include "kernels/core/limits.h"
 #include "kernels/core/tensor_view.h"
 
-namespace attn::cli {
+namespace attn::load {
 
 absl::StatusOr<AlignedBuffer> RandomTensor(DType dtype, std::span<const int64_t> shape,
                                            uint64_t seed) {
@@ -44,4 +44,4 @@ absl::StatusOr<AlignedBuffer> RandomTensor(DType dtype, std::span<const int64_t>
   return buffer;
 }
 
-}  // namespace attn::cli
+}  // namespace attn::load

@@ -1,0 +1,10 @@
+#include "client/load/load_report.h"
+
+namespace attn::load {
+
+double RunReport::PerSecond(double amount) const {
+  const double seconds = absl::ToDoubleSeconds(duration);
+  return seconds > 0 ? amount / seconds : 0;
+}
+
+}  // namespace attn::load

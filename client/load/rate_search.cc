@@ -1,0 +1,31 @@
+#include "client/load/rate_search.h"
+
+#include <algorithm>
+
+#include "client/load/arrival.h"
+
+namespace attn::load {
+
+RateSearchResult FindMaxRate(double start, absl::FunctionRef<bool(double rate)> passes) {
+  RateSearchResult result;
+  double failed = 0;  // The lowest rate that did; 0 = none yet.
+  double rate = std::clamp(start, 1.0, kMaxRate);
+  for (int probe = 0; probe < kMaxProbes; ++probe) {
+    const bool passed = passes(rate);
+    result.probes.push_back({rate, passed});
+    (passed ? result.max_rate : failed) = rate;
+    if (failed == 0) {
+      if (rate == kMaxRate) break;
+      rate = std::min(rate * 2, kMaxRate);
+    } else if (result.max_rate == 0) {
+      if (rate == 1) break;
+      rate = std::max(rate / 2, 1.0);
+    } else {
+      if (failed <= result.max_rate * kRatePrecision) break;
+      rate = (result.max_rate + failed) / 2;
+    }
+  }
+  return result;
+}
+
+}  // namespace attn::load

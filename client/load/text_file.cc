@@ -1,0 +1,43 @@
+#include "client/load/text_file.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "client/golden/safetensors.h"
+#include "kernels/core/status_macros.h"
+
+namespace attn::load {
+
+absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    return absl::NotFoundError(absl::StrCat(path, ": no such file"));
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file.is_open() || file.bad() || std::filesystem::is_directory(path, error)) {
+    return absl::FailedPreconditionError(absl::StrCat(path, ": cannot be read"));
+  }
+  return text;
+}
+
+absl::Status WriteTextFile(const std::string& path, absl::string_view text) {
+  ATTN_RETURN_IF_ERROR(CheckPathWritable(path));
+  const std::string temporary = absl::StrCat(path, ".tmp", getpid());
+  std::error_code error;
+  {
+    std::ofstream file(temporary, std::ios::binary);
+    file << text;
+    file.close();
+    if (file) std::filesystem::rename(temporary, path, error);
+    if (file && !error) return absl::OkStatus();
+  }
+  std::filesystem::remove(temporary, error);  // It may never have come to be.
+  return absl::FailedPreconditionError(absl::StrCat(path, ": cannot be written"));
+}
+
+}  // namespace attn::load

@@ -1,0 +1,22 @@
+// Small files, read and written whole.
+#ifndef ATTN_CLIENT_LOAD_TEXT_FILE_H_
+#define ATTN_CLIENT_LOAD_TEXT_FILE_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace attn::load {
+
+// NOT_FOUND, or FAILED_PRECONDITION if it cannot be read.
+absl::StatusOr<std::string> ReadTextFile(const std::string& path);
+
+// Through a temporary file beside it, so that no reader ever sees half of it. FAILED_PRECONDITION
+// if it cannot be written.
+absl::Status WriteTextFile(const std::string& path, absl::string_view text);
+
+}  // namespace attn::load
+
+#endif  // ATTN_CLIENT_LOAD_TEXT_FILE_H_

@@ -1,0 +1,124 @@
+#include "tests/server/services/server_fixture.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "grpc/grpc.h"
+#include "gtest/gtest.h"
+
+namespace attn {
+namespace {
+
+// Never undone: the last shutdown of gRPC would wait for its poller.
+const bool kGrpcKept = (grpc_init(), true);
+
+// Computes nothing: these tests are about the way to a backend.
+class SwitchedBackend final : public Backend {
+ public:
+  SwitchedBackend(const std::string& name, std::shared_ptr<const std::atomic<bool>> available)
+      : available_(std::move(available)) {
+    info_.name = name;
+    info_.device = "cpu";
+    info_.capabilities.max_head_dim = 64;
+    info_.capabilities.dtypes = {DType::kFloat32};
+  }
+
+  const BackendInfo& info() const override { return info_; }
+  absl::Status Available() const override {
+    return *available_ ? absl::OkStatus() : absl::UnavailableError("switched off");
+  }
+  int64_t WorkspaceBytes(const AttentionProblem& /*problem*/) const override { return 0; }
+  absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& /*call*/) const override {
+    return absl::InternalError("computes nothing");
+  }
+
+ private:
+  const std::shared_ptr<const std::atomic<bool>> available_;
+  BackendInfo info_;
+};
+
+Registry MakeRegistry(const std::shared_ptr<const std::atomic<bool>>& available) {
+  std::vector<std::unique_ptr<Backend>> backends;
+  for (const char* name : {"flash", "eager"}) {
+    backends.push_back(std::make_unique<SwitchedBackend>(name, available));
+  }
+  return Registry::Create(std::move(backends)).value();
+}
+
+class NoObserver final : public CallObserver {
+ public:
+  void OnCallStarted() override {}
+  void OnCallEnded(const CallRecord& /*record*/) override {}
+  void OnQueueChanged(const QueueLoad& /*load*/) override {}
+};
+
+std::string MakeFolder() {
+  std::string folder = (std::filesystem::temp_directory_path() / "attnd-test-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) std::abort();
+  return folder;
+}
+
+}  // namespace
+
+ServerParts::ServerParts()
+    : folder_(MakeFolder()),
+      available_(std::make_shared<std::atomic<bool>>(kGrpcKept)),
+      registry_(MakeRegistry(available_)),
+      policy_(PolicyState::Create("", nullptr).value()),
+      executor_(Executor::Create({}, nullptr).value()),
+      faults_(policy_.get()),
+      observer_(std::make_unique<NoObserver>()) {}
+
+ServerParts::~ServerParts() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+absl::StatusOr<std::unique_ptr<Server>> ServerParts::Start(const ListenOptions& options) {
+  ServiceContext services;
+  services.registry = &registry_;
+  services.policy = policy_.get();
+  services.executor = executor_.get();
+  services.buffers = &buffers_;
+  services.faults = &faults_;
+  services.replies = &replies_;
+  services.observer = observer_.get();
+  services.set_log_level =
+      [level = log_level_](const std::string& name) -> absl::StatusOr<std::string> {
+    if (name != "debug" && name != "info") return absl::InvalidArgumentError("no such level");
+    return std::exchange(*level, name);
+  };
+  return Server::Start(options, services);
+}
+
+std::unique_ptr<AttentionClient> ConnectOnce(const std::string& address, ClientTls tls,
+                                             const std::string& admin_token) {
+  ClientOptions options;
+  options.server = address;
+  options.admin_server = address;
+  options.max_retries = 0;
+  options.control_timeout = absl::Seconds(20);
+  options.tls = std::move(tls);
+  options.admin_token = admin_token;
+  absl::StatusOr<std::unique_ptr<AttentionClient>> client = AttentionClient::Create(options);
+  EXPECT_TRUE(client.ok()) << client.status();
+  return *std::move(client);
+}
+
+std::string OverLoopback(const std::string& bound) {
+  return "127.0.0.1" + bound.substr(bound.rfind(':'));
+}
+
+bool BecomesHealth(AttentionClient& client, const std::string& service, const std::string& health) {
+  const absl::Time limit = absl::Now() + absl::Seconds(10);
+  while (absl::Now() < limit) {
+    const absl::StatusOr<std::string> answer = client.CheckHealth(service);
+    if (answer.ok() && *answer == health) return true;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return false;
+}
+
+}  // namespace attn
