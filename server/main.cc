@@ -2,6 +2,7 @@
 // then the server, until a signal ends it.
 #include <unistd.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpc/grpc.h"
+#include "grpc/support/log.h"
 #include "kernels/builtin_backends.h"
 #include "kernels/core/buffer_pool.h"
 #include "kernels/core/status_macros.h"
@@ -121,7 +123,9 @@ absl::Status Serve(const CommandLine& command_line, const Registry& registry, Co
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Executor> executor,
                         Executor::Create(ExecutorOptionsOf(options), &observers));
   ReplyLedger replies(options.max_admitted_bytes);
-  BackendFaults faults(policy.get());
+  BackendFaults faults(policy.get(), [&log](const std::string& backend, const std::string& reason) {
+    log.Write(LogLevel::kError, "backend quarantined", {{"backend", backend}, {"reason", reason}});
+  });
   const auto set_log_level = [&log](const std::string& name) -> absl::StatusOr<std::string> {
     ATTN_ASSIGN_OR_RETURN(const LogLevel level, ParseLogLevel(name));
     return kLogLevelNames[static_cast<int>(log.SetLevel(level))];
@@ -157,6 +161,8 @@ int Main(int argc, char** argv) {
   if (command_line.exit_code) return *command_line.exit_code;
   // Never undone: the last shutdown of gRPC would wait for its poller, up to 10 s.
   grpc_init();
+  // A hostile client can make it write a line a handshake, between ours.
+  if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   const absl::StatusOr<Registry> registry = CreateBuiltinRegistry();
   if (!registry.ok()) {
     std::cerr << "attnd: " << registry.status().message() << std::endl;

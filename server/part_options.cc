@@ -55,7 +55,7 @@ ListenOptions ListenOptionsOf(const ServerOptions& options, const std::string& a
   listen.addresses = options.listen;
   listen.max_message_bytes = options.max_message_bytes;
   listen.max_concurrent_streams = static_cast<int>(options.max_concurrent_streams);
-  listen.max_receive_bytes = options.max_receive_bytes;
+  listen.max_receive_bytes = options.receive_bytes();
   listen.unix_mode = static_cast<mode_t>(options.unix_mode);
   listen.admin = AdminAccessOf(options);
   listen.admin_token = admin_token;

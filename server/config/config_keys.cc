@@ -67,7 +67,8 @@ constexpr ConfigKey kKeys[] = {
     {"max_message_bytes", kInteger, &O::max_message_bytes, kLeastMessage, kMostMessage, "BYTES",
      kAtStart, "largest request message"},
     {"max_receive_bytes", kInteger, &O::max_receive_bytes, 0, kMostBytes, "BYTES", kAtStart,
-     "requests from their first byte until their call has run, over all connections; 0 = no bound"},
+     "requests from their first byte until their call has run, over all connections; 0 = "
+     "max_admitted_bytes and two messages"},
     {"max_concurrent_streams", kInteger, &O::max_concurrent_streams, 1, kMostStreams, "CALLS",
      kAtStart, "calls in flight on one connection"},
     {"presets", kPath, &O::presets, 0, 0, "PATH", kReloads,

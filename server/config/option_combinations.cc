@@ -70,8 +70,8 @@ class Checks {
             o_.max_receive_bytes > 0 && o_.max_receive_bytes < o_.max_message_bytes,
             absl::StrCat(o_.max_receive_bytes, " bytes cannot hold one message of ",
                          o_.max_message_bytes,
-                         "; raise the first, lower the second, or 0 = no "
-                         "bound"));
+                         "; raise the first, lower the second, or 0 = as "
+                         "much as max_admitted_bytes and two messages"));
     Warning({"max_receive_bytes", "max_admitted_bytes", "max_message_bytes"},
             o_.max_receive_bytes >= o_.max_message_bytes &&
                 o_.max_receive_bytes < o_.max_admitted_bytes + o_.max_message_bytes,

@@ -21,7 +21,7 @@ struct ServerOptions {
   std::string tls_client_ca;
   int64_t max_connection_age_ms = 0;             // 0 = for ever
   int64_t max_message_bytes = int64_t{1} << 30;  // At most 2^31 - 1: protobuf's own bound.
-  int64_t max_receive_bytes = 0;                 // 0 = no bound
+  int64_t max_receive_bytes = 0;  // 0 = receive_bytes() says.
   int64_t max_concurrent_streams = 256;
 
   std::string presets;        // Path of attention_config.yaml; empty = no presets
@@ -48,6 +48,10 @@ struct ServerOptions {
   // max_admitted_batch_bytes with its 0 resolved.
   int64_t admitted_batch_bytes() const {
     return max_admitted_batch_bytes == 0 ? max_admitted_bytes / 2 : max_admitted_batch_bytes;
+  }
+  // max_receive_bytes with its 0 resolved: the requests of admitted calls, and two on their way.
+  int64_t receive_bytes() const {
+    return max_receive_bytes == 0 ? max_admitted_bytes + 2 * max_message_bytes : max_receive_bytes;
   }
 };
 

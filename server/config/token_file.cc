@@ -23,6 +23,11 @@ absl::StatusOr<std::string> ReadTokenFile(const std::string& path) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": empty, expected one line with a token"));
   }
+  if (text.size() < kMinTokenBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": the token has ", text.size(), " bytes, expected at least ",
+                     kMinTokenBytes, ": nothing limits how often a short one may be guessed"));
+  }
   if (text.size() > kMaxTokenBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": the token is longer than ", kMaxTokenBytes, " bytes"));

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "absl/strings/str_cat.h"
+#include "server/executor/refusal.h"
 
 namespace attn {
 
@@ -14,7 +15,10 @@ absl::Status CatchExceptions(const Backend& backend, absl::FunctionRef<absl::Sta
     return absl::ResourceExhaustedError(
         absl::StrCat(backend.info().name, ": out of memory while running the call"));
   } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat(backend.info().name, " threw: ", error.what()));
+    return WithLogDetail(
+        absl::InternalError(absl::StrCat(
+            backend.info().name, " threw an exception; the server's log says which")),
+        error.what());
   } catch (...) {
     return absl::InternalError(absl::StrCat(backend.info().name, " threw what is no exception"));
   }

@@ -11,6 +11,8 @@ constexpr char kReasonPayload[] = "attention.v1/refusal-reason";
 // Decimal milliseconds, rounded up so that no delay becomes "at once".
 constexpr char kRetryAfterPayload[] = "attention.v1/retry-after-ms";
 
+constexpr char kLogDetailPayload[] = "attention.v1/log-detail";
+
 constexpr absl::string_view kReasons[] = {
     kRefusedQueueFull, kRefusedBytesFull, kRefusedTooLarge, kRefusedDisplaced,
     kRefusedUnread,    kRefusedDeadline,  kRefusedDraining,
@@ -62,6 +64,15 @@ std::optional<absl::Duration> RetryAfter(const absl::Status& status) {
   int64_t delay_ms = 0;
   if (!payload || !absl::SimpleAtoi(std::string(*payload), &delay_ms)) return std::nullopt;
   return absl::Milliseconds(delay_ms);
+}
+
+absl::Status WithLogDetail(absl::Status status, absl::string_view detail) {
+  status.SetPayload(kLogDetailPayload, absl::Cord(detail));
+  return status;
+}
+
+std::string LogDetail(const absl::Status& status) {
+  return std::string(status.GetPayload(kLogDetailPayload).value_or(absl::Cord()));
 }
 
 }  // namespace attn

@@ -1,5 +1,6 @@
-// What a refusal says beside its status code: why, in one word, and when to come again. Carried as
-// payloads of the status; set by whoever refuses, read by server/services.
+// What an error says beside its code and message: why a call was refused, in one word, when to come
+// again, and what is for the log alone. Carried as payloads of the status; set by whoever fails,
+// read by server/services and server/telemetry.
 #ifndef ATTN_SERVER_EXECUTOR_REFUSAL_H_
 #define ATTN_SERVER_EXECUTOR_REFUSAL_H_
 
@@ -30,6 +31,10 @@ absl::string_view RefusalReason(const absl::Status& status);
 // How long a refused caller should wait.
 absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
 std::optional<absl::Duration> RetryAfter(const absl::Status& status);
+
+// For the log and never for the caller: texts of libraries, which may name paths and addresses.
+absl::Status WithLogDetail(absl::Status status, absl::string_view detail);
+std::string LogDetail(const absl::Status& status);  // Empty if it carries none.
 
 }  // namespace attn
 

@@ -16,12 +16,11 @@ void BackendFaults::Record(const std::string& backend, const absl::Status& statu
     faults = 0;  // Counted anew after a release.
   }
   // Refused only if an operator's quarantine already stands, which then stays.
-  policy_
-      ->QuarantineBackend(backend,
-                          absl::StrCat(kFaultsBeforeQuarantine, " errors in a row, the last: ",
-                                       Quoted(absl::string_view(status.message()))),
-                          /*automatic=*/true)
-      .IgnoreError();
+  const std::string reason =
+      absl::StrCat(kFaultsBeforeQuarantine,
+                   " errors in a row, the last: ", Quoted(absl::string_view(status.message())));
+  policy_->QuarantineBackend(backend, reason, /*automatic=*/true).IgnoreError();
+  if (on_quarantine_) on_quarantine_(backend, reason);
 }
 
 }  // namespace attn

@@ -2,8 +2,10 @@
 #ifndef ATTN_SERVER_SERVICES_BACKEND_FAULTS_H_
 #define ATTN_SERVER_SERVICES_BACKEND_FAULTS_H_
 
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -19,7 +21,11 @@ inline constexpr int kFaultsBeforeQuarantine = 3;
 // Thread-safe. An operator releases what was quarantined (AdminService.ReleaseBackend).
 class BackendFaults {
  public:
-  explicit BackendFaults(PolicyState* policy) : policy_(policy) {}
+  // Called with the backend and the reason, on the thread of the last call that failed.
+  using OnQuarantine = std::function<void(const std::string&, const std::string&)>;
+
+  explicit BackendFaults(PolicyState* policy, OnQuarantine on_quarantine = nullptr)
+      : policy_(policy), on_quarantine_(std::move(on_quarantine)) {}
 
   // How a call ended that ran on `backend`. Only INTERNAL is a fault of the backend, and only a
   // success takes earlier ones back: a cancelled call says nothing about the device.
@@ -27,6 +33,7 @@ class BackendFaults {
 
  private:
   PolicyState* const policy_;
+  const OnQuarantine on_quarantine_;
   absl::Mutex mutex_;
   std::map<std::string, int> faults_ ABSL_GUARDED_BY(mutex_);  // In a row, by backend.
 };

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "server/executor/refusal.h"
 #include "server/telemetry/line_writer.h"
 #include "server/telemetry/log_line.h"
 
@@ -51,6 +52,9 @@ void AddCall(const CallRecord& record, LogLine* line) {
     line->Add("effective_flops", record.effective_flops);
   } else {
     line->Add("error", record.status.message());
+    if (const std::string detail = LogDetail(record.status); !detail.empty()) {
+      line->Add("detail", detail);
+    }
   }
 }
 

@@ -71,7 +71,7 @@ TEST(PartDefaultsTest, AreThoseOfTheConfiguration) {
   const ListenOptions listen = ListenOptionsOf({}, "", nullptr);
   EXPECT_EQ(listen.max_message_bytes, ListenOptions().max_message_bytes);
   EXPECT_EQ(listen.max_concurrent_streams, ListenOptions().max_concurrent_streams);
-  EXPECT_EQ(listen.max_receive_bytes, ListenOptions().max_receive_bytes);
+  EXPECT_EQ(listen.max_receive_bytes, (int64_t{4} << 30) + 2 * (int64_t{1} << 30));
   EXPECT_EQ(listen.unix_mode, ListenOptions().unix_mode);
   EXPECT_EQ(listen.admin, ListenOptions().admin);
   EXPECT_EQ(listen.max_connection_age, ListenOptions().max_connection_age);

@@ -15,10 +15,11 @@ using testing::HasSubstr;
 using testing::Not;
 
 TEST(TokenFileTest, IsOneLine) {
-  for (const std::string text : {"s3cret-token", "s3cret-token\n", "s3cret-token\r\n"}) {
+  for (const std::string text :
+       {"s3cret-of-16-or-more", "s3cret-of-16-or-more\n", "s3cret-of-16-or-more\r\n"}) {
     const auto token = ReadTokenFile(TemporaryFile("t", text).path());
     ASSERT_TRUE(token.ok()) << token.status();
-    EXPECT_EQ(*token, "s3cret-token");
+    EXPECT_EQ(*token, "s3cret-of-16-or-more");
   }
   const std::string longest(kMaxTokenBytes, 'a');
   EXPECT_EQ(ReadTokenFile(TemporaryFile("t", longest + "\r\n").path()).value(), longest);
@@ -31,10 +32,11 @@ TEST(TokenFileTest, RefusesWhatIsNoToken) {
   };
   for (const Row& row : std::vector<Row>{{"", "empty"},
                                          {"\n \n", "empty"},
-                                         {"s3cret two", "without spaces"},
-                                         {"s3cret\ntwo", "without spaces"},
-                                         {"s3cret\xc3\xa9", "printable ASCII"},
-                                         {std::string("s3cret\0b", 8), "printable ASCII"},
+                                         {"s3cret-15-bytes", "at least 16"},
+                                         {"s3cret of two words", "without spaces"},
+                                         {"s3cret\nof two lines", "without spaces"},
+                                         {"s3cret of no ASCII: \xc3\xa9", "printable ASCII"},
+                                         {std::string("s3cret\0with zeros", 17), "printable ASCII"},
                                          {std::string(kMaxTokenBytes + 1, 'a'), "longer than"},
                                          {std::string(1 << 20, 'a'), "longer than"}}) {
     const TemporaryFile file("t", row.text);

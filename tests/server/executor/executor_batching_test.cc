@@ -151,7 +151,8 @@ TEST_F(ExecutorBatchingTest, LaunchThatThrowsEndsItsCallsAndNoOther) {
   gate_.Open();
   for (TestCall& call : calls_) {
     EXPECT_EQ(call.code(), absl::StatusCode::kInternal);
-    EXPECT_THAT(call.outcome().status.message(), HasSubstr("fake threw: no device"));
+    EXPECT_THAT(call.outcome().status.message(), HasSubstr("fake threw an exception"));
+    EXPECT_EQ(LogDetail(call.outcome().status), "no device");
   }
   at_launch_ = nullptr;
   TestCall next(backend_);

@@ -156,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(
                                 absl::StatusCode::kResourceExhausted, "fake: out of memory"},
                     FailureCase{"exception",
                                 []() -> absl::Status { throw std::runtime_error("broken pool"); },
-                                absl::StatusCode::kInternal, "fake threw: broken pool"},
+                                absl::StatusCode::kInternal, "fake threw an exception"},
                     FailureCase{"other", []() -> absl::Status { throw 7; },
                                 absl::StatusCode::kInternal, "fake threw"}),
     [](const auto& param) { return param.param.name; });
