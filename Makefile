@@ -17,7 +17,7 @@ BENCH_PACKAGES := python3-venv
 # For format, lint and fuzzing.
 DEV_PACKAGES := clang clang-format clang-tidy libclang-rt-dev
 
-.PHONY: help deps deps-dev tools build run test bench format lint clean
+.PHONY: help deps deps-dev tools build run test bench endurance format lint clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -46,6 +46,10 @@ test: deps $(TEST_TOOLS) build  ## Build and test everything
 bench: deps build  ## Measure; reports, never fails on a figure
 	@scripts/install_packages.sh $(BENCH_PACKAGES)
 	scripts/bench.sh
+
+endurance: deps build  ## Overload for 2 minutes, then mixed load for 10: goodput, memory, recovery
+	tests/e2e/endurance.py overload
+	tests/e2e/endurance.py soak
 
 format: deps-dev  ## Format every C++ file
 	scripts/format.sh

@@ -26,6 +26,7 @@ import attnd_process  # noqa: E402
 # Much computing for its bytes, so that sending what will be refused leaves the server its cores.
 HEAVY_SHAPE = "1x1x8192x64"
 PEAK_CALLERS = 8
+WAITING = 64  # Some seconds of work: fewer than callers will have in flight.
 OVERLOAD = 2.0
 MIN_GOODPUT = 0.9          # Of the peak.
 RECOVERY_S = 5
@@ -35,14 +36,12 @@ SOAK_WARMUP_S = 90         # Until pools, arenas and threads are what the load n
 MAX_GROWTH = 0.01
 
 WORKLOAD = {"entries": [
-    {"name": "small", "weight": 8, "shape": "1x8x128x64"},
-    {"name": "causal", "weight": 4, "shape": "2x4x512x64", "dtype": "bf16",
-     "mask": {"causal": True}},
-    {"name": "oracle", "weight": 2, "shape": "1x2x64x32", "backend": "eager"},
-    {"name": "window", "weight": 2, "shape": "1x4x1024x64", "dtype": "fp16",
-     "mask": {"window": {"left": 128, "right": 0}}},
-    {"name": "long", "weight": 1, "shape": "1x2x4096x64",
-     "metadata": {"priority": "BATCH"}},
+    {"name": "small", "weight": 8, "shape": [1, 8, 128, 64]},
+    {"name": "causal", "weight": 4, "shape": [2, 4, 512, 64], "mask": {"causal": True}},
+    {"name": "oracle", "weight": 2, "shape": [1, 2, 64, 32], "dtype": "fp32", "backend": "eager"},
+    {"name": "window", "weight": 2, "shape": [1, 4, 1024, 64], "dtype": "fp16",
+     "mask": {"window": [128, 0]}},
+    {"name": "long", "weight": 1, "shape": [1, 2, 4096, 64], "priority": "batch"},
 ]}
 
 
@@ -91,7 +90,7 @@ class Verdicts:
 
 
 def overload(seconds):
-    server = attnd_process.Attnd()
+    server = attnd_process.Attnd("--max_waiting_calls", str(WAITING))
     verdicts = Verdicts()
     shape = ("--shape", HEAVY_SHAPE, "--dtype", "bf16")
     load(server, *shape, "--concurrency", str(PEAK_CALLERS), "--duration", "5s")
@@ -103,7 +102,8 @@ def overload(seconds):
 
     memory = Memory(server.process.pid)
     busy = load(server, *shape, "--rate", str(OVERLOAD * peak["calls_per_s"]),
-                "--arrival", "poisson", "--duration", f"{seconds}s", "--connections", "8")
+                "--arrival", "poisson", "--duration", f"{seconds}s", "--connections", "8",
+                "--max_in_flight", "1024")
     samples = memory.stop()
     time.sleep(RECOVERY_S)
     after = load(server, *shape, "--rate", calm_rate, "--duration", "10s")
@@ -148,7 +148,8 @@ def soak(seconds):
             time.sleep(1)
             dying.send_signal(signal.SIGKILL)
             dying.wait()
-            load(server, "--shape", "1x4x1024x64", "--requests", "5", "--timeout", "2ms")
+            attnd_process.attn("--server", server.address, "--timeout", "2ms", "load",
+                               "--shape", "1x4x1024x64", "--requests", "5")
             deaths += 1
             time.sleep(3)
         steady.join()
