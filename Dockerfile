@@ -53,9 +53,10 @@ WORKDIR /
 EXPOSE 8601 8602
 # The server drains; a second one ends it at once.
 STOPSIGNAL SIGTERM
-# For engines alone; Kubernetes asks by itself.
+# For engines alone; Kubernetes asks by itself. The container's ATTN_SERVER and ATTN_TLS_* steer
+# it.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-  CMD ["/usr/local/bin/attn", "--server", "127.0.0.1:8601", "--timeout", "2s", "health"]
+  CMD ["/usr/local/bin/attn", "--timeout", "2s", "health"]
 ENTRYPOINT ["/usr/local/bin/attnd"]
 CMD ["--config", "/etc/attnd/server.yaml"]
 

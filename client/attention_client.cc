@@ -24,7 +24,6 @@ using attention::v1::AdminService;
 using attention::v1::AttentionService;
 
 constexpr char kAttendMethod[] = "/attention.v1.AttentionService/Attend";
-constexpr int kMaxConnections = 1024;
 
 // Memory kept for the outputs of later calls: two outputs of 256 MiB.
 constexpr int64_t kMaxIdleOutputBytes = int64_t{512} << 20;
@@ -149,8 +148,8 @@ absl::StatusOr<AttendResult> GrpcAttentionClient::Attend(const AttendArguments& 
     return CallRaw(channel, context, kAttendMethod, request, &response);
   };
   const auto wait_for_payload = [&] { loan->WaitReturned(); };
-  ATTN_RETURN_IF_ERROR(
-      RunUnary(*calls_, {options.timeout, max_retries_}, attempt, wait_for_payload));
+  ATTN_RETURN_IF_ERROR(RunUnary(*calls_, {options.timeout, max_retries_, options.cancel}, attempt,
+                                wait_for_payload));
 
   const absl::Time arrived = absl::Now();
   ATTN_ASSIGN_OR_RETURN(AttendResult result, DecodeAttendResponse(response, pool_));

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -45,13 +46,15 @@ struct ClientTls {
 };
 
 inline constexpr char kDefaultServer[] = "localhost:8601";
+inline constexpr int kMaxConnections = 1024;
 
 struct ClientOptions {
   // `host:port` or `unix:PATH`. Empty = ATTN_SERVER, else kDefaultServer.
   std::string server;
   // For admin calls. Empty = ATTN_ADMIN_SERVER, else the same server.
   std::string admin_server;
-  // Parallel connections, used in turn; one connection cannot fill a fast link.
+  // Parallel connections, used in turn; one connection cannot fill a fast link. 1 to
+  // kMaxConnections.
   int connections = 1;
   // Extra attempts of a call that the server never began (UNAVAILABLE before any reply), with
   // exponential back-off within the call's timeout. Attend has no side effect, so this is safe.
@@ -106,6 +109,8 @@ struct CallOptions {
   // Zero or negative = none. A server that stops reading in the middle of a payload is waited for
   // beyond it: 20 seconds over TCP, and as long as it lives over a Unix socket.
   absl::Duration timeout = absl::Seconds(300);
+  // A request to stop cancels the call: CANCELLED.
+  std::stop_token cancel = {};
 };
 
 // A scope held open; destruction ends it.
@@ -130,8 +135,8 @@ std::optional<absl::Duration> RetryHint(const absl::Status& status);
 // added to connection errors.
 class AttentionClient {
  public:
-  // INVALID_ARGUMENT for an address that is none, FAILED_PRECONDITION for a file of TLS that cannot
-  // be used. Does not connect yet.
+  // INVALID_ARGUMENT for an address that is none, FAILED_PRECONDITION for a file of TLS or of the
+  // token that cannot be used. Does not connect yet.
   static absl::StatusOr<std::unique_ptr<AttentionClient>> Create(const ClientOptions& options);
   virtual ~AttentionClient() = default;
 

@@ -2,10 +2,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/setting.h"
-#include "client/token_file.h"
 #include "kernels/core/nearest_name.h"
 #include "kernels/core/status_macros.h"
 #include "server/transport/pem_files.h"
+#include "server/transport/token_file.h"
 
 namespace attn {
 namespace {

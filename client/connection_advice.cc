@@ -21,11 +21,11 @@ constexpr Advice kAdvice[] = {
      "; the server asks for a client certificate (tls_certificate, tls_key)"},
     {"alert unknown ca", "; the server does not trust this client's certificate (tls_certificate)"},
     {"Socket closed",
-     "; the server closed the connection: it may want TLS (tls_ca) or a client certificate that it "
-     "trusts (tls_certificate)"},
+     "; the server closed the connection: it has stopped, or it wants TLS (tls_ca) or a client "
+     "certificate that it trusts (tls_certificate)"},
     {"Connection reset by peer",
-     "; the server closed the connection: it may want TLS (tls_ca) or a client certificate that it "
-     "trusts (tls_certificate)"},
+     "; the server closed the connection: it has stopped, or it wants TLS (tls_ca) or a client "
+     "certificate that it trusts (tls_certificate)"},
     // ENHANCE_YOUR_CALM of HTTP/2: how gRPC's memory quota ends a call.
     {"RST_STREAM with error code 11",
      "; the server holds as many bytes of requests as it may: call again later"},

@@ -50,6 +50,7 @@ absl::Status RunOnce(Channels& channels, const UnaryOptions& options, absl::Time
   {
     grpc::ClientContext context;
     if (deadline != absl::InfiniteFuture()) context.set_deadline(absl::ToChronoTime(deadline));
+    const std::stop_callback cancel(options.cancel, [&context] { context.TryCancel(); });
     status = FromGrpcStatus(attempt(channel, &context));
     status = WithRetryHint(std::move(status), context);
   }

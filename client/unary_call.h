@@ -3,6 +3,7 @@
 #define ATTN_CLIENT_UNARY_CALL_H_
 
 #include <memory>
+#include <stop_token>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -17,6 +18,7 @@ namespace attn {
 struct UnaryOptions {
   absl::Duration timeout;  // Of all attempts together; zero or negative = none.
   int max_retries = 0;     // After UNAVAILABLE only.
+  std::stop_token cancel = {};
 };
 
 // One attempt: blocks until the call on `channel` has ended.

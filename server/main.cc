@@ -1,11 +1,15 @@
 // attnd: attention as a service. The composition root: the configuration, then the parts bottom up,
 // then the server, until a signal ends it.
+#include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -20,24 +24,25 @@
 #include "kernels/builtin_backends.h"
 #include "kernels/core/buffer_pool.h"
 #include "kernels/core/status_macros.h"
-#include "server/command_line.h"
+#include "server/app/command_line.h"
+#include "server/app/config_files.h"
+#include "server/app/part_options.h"
+#include "server/app/reload.h"
+#include "server/app/state_source.h"
+#include "server/app/stop_signals.h"
+#include "server/app/version.h"
+#include "server/app/warm_up.h"
 #include "server/config/address_syntax.h"
-#include "server/config_files.h"
+#include "server/config/config_text.h"
 #include "server/executor/executor.h"
-#include "server/part_options.h"
 #include "server/policy/policy_state.h"
-#include "server/reload.h"
 #include "server/services/server.h"
-#include "server/state_source.h"
-#include "server/stop_signals.h"
 #include "server/telemetry/call_observers.h"
 #include "server/telemetry/metrics_endpoint.h"
 #include "server/telemetry/process_metrics.h"
 #include "server/telemetry/prometheus_observer.h"
 #include "server/telemetry/server_log.h"
 #include "server/telemetry/state_metrics.h"
-#include "server/version.h"
-#include "server/warm_up.h"
 
 namespace attn {
 namespace {
@@ -45,6 +50,9 @@ namespace {
 // Exit codes; 0 = all in order.
 constexpr int kFailed = 1;
 constexpr int kMistake = 2;  // In flags, variables or files.
+
+// From the end of draining to that of the process at the latest.
+constexpr absl::Duration kClosing = absl::Seconds(2);
 
 absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(
     const CommandLine& command_line, std::shared_ptr<const PresetTable> presets) {
@@ -87,7 +95,8 @@ void SayReady(const Server& server, const Executor& executor, const std::string&
 }
 
 // The end in order, from the first stop signal on.
-absl::Status Stop(const ServerOptions& options, Server* server, ServerLog* log) {
+absl::Status Stop(const ServerOptions& options, Executor* executor, Server* server,
+                  ServerLog* log) {
   server->AnnounceDrain();
   if (options.lame_duck_ms > 0) {
     const std::string limit = absl::StrCat(options.lame_duck_ms);
@@ -95,9 +104,16 @@ absl::Status Stop(const ServerOptions& options, Server* server, ServerLog* log) 
     std::cout << "attnd lame duck for " << limit << " ms" << std::endl;
     absl::SleepFor(absl::Milliseconds(options.lame_duck_ms));
   }
+  executor->StopAdmitting();  // Before it is said: who has read it finds it true.
   log->Write(LogLevel::kInfo, "draining", {{"limit_ms", absl::StrCat(options.drain_limit_ms)}});
   std::cout << "attnd draining" << std::endl;
-  if (!server->Drain(absl::Milliseconds(options.drain_limit_ms))) {
+  const bool drained = server->Drain(absl::Milliseconds(options.drain_limit_ms));
+  // A peer that reads nothing would hold gRPC's end for longer.
+  std::thread([drained] {
+    absl::SleepFor(kClosing);
+    _exit(drained ? 0 : kFailed);
+  }).detach();
+  if (!drained) {
     return absl::DeadlineExceededError(absl::StrCat("drain_limit_ms: calls cut off after ",
                                                     options.drain_limit_ms,
                                                     " ms: ", server->cut_off_calls()));
@@ -130,11 +146,16 @@ absl::Status Serve(const CommandLine& command_line, const Registry& registry, Co
     ATTN_ASSIGN_OR_RETURN(const LogLevel level, ParseLogLevel(name));
     return kLogLevelNames[static_cast<int>(log.SetLevel(level))];
   };
-  const ServiceContext services{&registry,  policy.get(),  executor.get(),
-                                &buffers,   &faults,       &replies,
-                                &observers, set_log_level, std::string(kVersion)};
+  const auto log_change = [&log](absl::string_view message, ServiceContext::Fields fields) {
+    log.Write(LogLevel::kInfo, message, fields);
+  };
+  const ServiceContext services{
+      &registry,  policy.get(),  executor.get(),        &buffers,  &faults, &replies,
+      &observers, set_log_level, std::string(kVersion), log_change};
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                         Server::Start(ListenOptionsOf(options, files.admin_token, &log), services));
+  // A hostile client can make gRPC write a line a handshake, between ours.
+  if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   Reloader reloader(command_line.sources, command_line.config,
                     {&registry, policy.get(), executor.get(), &log});
   const StateParts state{&registry, policy.get(), server.get(), &reloader, &log};
@@ -150,38 +171,46 @@ absl::Status Serve(const CommandLine& command_line, const Registry& registry, Co
     SayReady(*server, *executor, MetricsAddress(options, endpoint.get()), &log);
   }
   while (signals->Wait() == StopSignals::Event::kReload) reloader.Reload();
-  return Stop(reloader.options(), server.get(), &log);
+  return Stop(reloader.options(), executor.get(), server.get(), &log);
+}
+
+int SayMistakes(const CommandLine& command_line) {
+  std::cerr << absl::StrJoin(command_line.mistakes, "\n") << std::endl;
+  return kMistake;
+}
+
+// Of --check_config and --print_config.
+int SayConfig(const CommandLine& command_line) {
+  if (!command_line.mistakes.empty()) return SayMistakes(command_line);
+  for (const std::string& warning : command_line.config.warnings) {
+    std::cerr << "warning: " << warning << "\n";
+  }
+  std::cout << (command_line.print_config ? PrintedConfig(command_line.config) : "ok\n")
+            << std::flush;
+  return 0;
 }
 
 int Main(int argc, char** argv) {
+  // glibc would make eight a core, and each keeps what its busiest moment took.
+  mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency())));
   StopSignals signals;  // Before any other thread.
   // Debian builds Abseil with lock-order checks on; they cost a fifth of a small call and more.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  const CommandLine command_line = ParseCommandLine(argc, argv, environ);
+  CommandLine command_line = ParseCommandLine(argc, argv, environ);
   if (command_line.exit_code) return *command_line.exit_code;
+  if (command_line.print_config && !command_line.check_config) return SayConfig(command_line);
   // Never undone: the last shutdown of gRPC would wait for its poller, up to 10 s.
   grpc_init();
-  // A hostile client can make it write a line a handshake, between ours.
-  if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   const absl::StatusOr<Registry> registry = CreateBuiltinRegistry();
   if (!registry.ok()) {
     std::cerr << "attnd: " << registry.status().message() << std::endl;
     return kFailed;
   }
-  absl::StatusOr<ConfigFiles> files =
-      ReadConfigFiles(command_line.config.options, command_line.environment_backend, *registry);
-  if (!files.ok()) {
-    std::cerr << files.status().message() << std::endl;
-    return kMistake;
-  }
-  if (command_line.check_config) {
-    for (const std::string& warning : command_line.config.warnings) {
-      std::cerr << "warning: " << warning << "\n";
-    }
-    std::cout << "ok" << std::endl;
-    return 0;
-  }
-  const absl::Status status = Serve(command_line, *registry, *std::move(files), &signals);
+  ConfigFiles files = ReadConfigFiles(command_line.environment_backend, *registry,
+                                      &command_line.config, &command_line.mistakes);
+  if (command_line.check_config) return SayConfig(command_line);
+  if (!command_line.mistakes.empty()) return SayMistakes(command_line);
+  const absl::Status status = Serve(command_line, *registry, std::move(files), &signals);
   if (status.ok()) return 0;
   std::cerr << "attnd: " << status.message() << std::endl;
   return kFailed;
@@ -190,4 +219,11 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace attn
 
-int main(int argc, char** argv) { return attn::Main(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return attn::Main(argc, argv);
+  } catch (const std::system_error& error) {  // Of std::thread: a limit on processes.
+    std::cerr << "attnd: cannot start a thread: " << error.what() << std::endl;
+    return attn::kFailed;
+  }
+}

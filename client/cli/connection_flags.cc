@@ -5,8 +5,8 @@
 #include "absl/status/status.h"
 #include "client/channel_security.h"
 #include "client/server_address.h"
-#include "client/token_file.h"
 #include "kernels/core/status_macros.h"
+#include "server/transport/token_file.h"
 
 namespace attn::cli {
 namespace {

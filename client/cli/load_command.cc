@@ -10,6 +10,7 @@
 #include "client/cli/call_check.h"
 #include "client/cli/command.h"
 #include "client/cli/load_flags.h"
+#include "client/cli/load_signals.h"
 #include "client/cli/load_table.h"
 #include "client/load/load_report.h"
 #include "client/load/text_file.h"
@@ -41,7 +42,7 @@ absl::Status CheckTargets(const Context& context, const LoadFlags& flags) {
 
 // Connects and says which servers there are: one that cannot be reached ends it all here.
 absl::StatusOr<Targets> OpenTargets(const Context& context, const LoadFlags& flags,
-                                    int connections) {
+                                    const LoadTask& task) {
   Targets opened;
   std::vector<std::string> addresses = flags.targets;
   if (addresses.empty()) addresses.push_back(context.client.server);
@@ -49,15 +50,15 @@ absl::StatusOr<Targets> OpenTargets(const Context& context, const LoadFlags& fla
     Context own = context;
     own.client.server = address;
     own.client.max_retries = 0;  // A retry would hide an error and count as latency.
-    own.client.connections = connections;
+    own.client.connections = task.connections;
+    own.timeout.reset();  // --timeout is that of the calls under load.
     ATTN_ASSIGN_OR_RETURN(std::unique_ptr<AttentionClient> client, own.Connect());
     const std::string name = address.empty() ? kDefaultServer : address;
     ATTN_ASSIGN_OR_RETURN(load::ServerFacts facts, load::DescribeServer(name, *client));
     load::Target target = {.address = name, .client = client.get()};
     if (flags.verify.every > 0 || flags.verify.share > 0) {
-      ATTN_ASSIGN_OR_RETURN(
-          EagerChecker checker,
-          EagerChecker::Open(*client, context.call_options(), flags.verify_limit));
+      ATTN_ASSIGN_OR_RETURN(EagerChecker checker,
+                            EagerChecker::Open(*client, task.plan.call, flags.verify_limit));
       opened.checkers.push_back(std::make_unique<EagerChecker>(std::move(checker)));
       target.verify = [checker = opened.checkers.back().get()](
                           const AttendArguments& arguments,
@@ -92,8 +93,13 @@ absl::Status WriteReports(const LoadFlags& flags, const LoadReport& report) {
   return load::WriteTextFile(flags.hdr_out + ".uncorrected", measured.uncorrected.PercentileLog());
 }
 
-// kExitFailed if the service level is violated, or, without a bound on errors, if a call failed.
+// kExitFailed if the load was interrupted, if the service level is violated, or, without a bound on
+// errors, if a call failed.
 int ExitCode(const LoadFlags& flags, const LoadReport& report) {
+  if (report.interrupted) {
+    std::cerr << "attn: interrupted; the report is of what was measured until then" << std::endl;
+    return kExitFailed;
+  }
   if (report.search.has_value()) {
     if (report.search->max_rate > 0) return kExitOk;
     std::cerr << "attn: no rate was within the service level" << std::endl;
@@ -118,6 +124,22 @@ int ExitCode(const LoadFlags& flags, const LoadReport& report) {
   return code;
 }
 
+// Connects, warms up and runs. From the first call on a signal ends the load with its report.
+absl::Status Measure(const Context& context, const LoadFlags& flags, const load::CallMix& mix,
+                     LoadTask* task, LoadReport* report) {
+  LoadSignals signals;
+  task->plan.stop = signals.stop();
+  task->plan.call.cancel = signals.cancel();
+  ATTN_ASSIGN_OR_RETURN(Targets targets, OpenTargets(context, flags, *task));
+  report->environment.servers = std::move(targets.facts);
+  const load::LoadSession session(task->plan, targets.targets, mix);
+  signals.Defer();
+  ATTN_RETURN_IF_ERROR(session.WarmUp());
+  ATTN_RETURN_IF_ERROR(session.RunAll(report));
+  report->interrupted = task->plan.stop.stop_requested();
+  return absl::OkStatus();
+}
+
 int RunLoad(const Context& context, const CLI::App& command, const LoadFlags& flags) {
   absl::StatusOr<LoadTask> task = MakeLoadTask(command, flags);
   if (!task.ok()) return FailUsage(context, task.status());
@@ -133,13 +155,8 @@ int RunLoad(const Context& context, const CLI::App& command, const LoadFlags& fl
                        .slo = flags.slo};
   for (const load::Entry& entry : task->workload.entries) report.entries.push_back(entry.name);
 
-  absl::StatusOr<Targets> targets = OpenTargets(context, flags, task->connections);
-  if (!targets.ok()) return Fail(context, targets.status());
-  report.environment.servers = std::move(targets->facts);
-  const load::LoadSession session(task->plan, targets->targets, *mix);
-  absl::Status status = session.WarmUp();
-  if (status.ok()) status = session.RunAll(&report);
-  if (!status.ok()) return Fail(context, status);
+  const absl::Status measured = Measure(context, flags, *mix, &*task, &report);
+  if (!measured.ok()) return Fail(context, measured);
 
   if (context.json) {
     PrintJson(load::LoadJson(report));
@@ -163,15 +180,18 @@ void AddLoadCommand(CLI::App& app, Context& context) {
   command.footer(
       "Calls carry random tensors, one set for each kind of call; nothing is retried. Latency is\n"
       "the caller's: in an open loop corrected, which counts from when a call was due, with the\n"
-      "uncorrected one beside it, which counts from when it was sent. Stages are the server's.\n\n"
+      "uncorrected one beside it, which counts from when it was sent. Stages are the server's.\n"
+      "--timeout is that of the calls under load. Ctrl-C or SIGTERM ends a load early: calls in\n"
+      "flight have 5 s to be answered, and what was measured is reported; a second one ends it at\n"
+      "once.\n\n"
       "Examples:\n"
       "  attn load --shape 1x24x4096x128 --causal --concurrency 1,2,4,8 --duration 10s\n"
       "  attn load --shape 1x8x128x64 --rate 200 --arrival poisson --duration 5s \\\n"
       "    --json_out r.json --html_out r.html\n"
       "  attn load --workload mix.json --rate 50 --find_max_rate --max_p99_ms 20\n\n"
-      "Exit codes: 0 fine; 1 a call failed (with --max_error_rate: too many did) or the service\n"
-      "level was violated; 2 wrong arguments, or a file that cannot be used; 3 no server "
-      "answered.");
+      "Exit codes: 0 fine; 1 a call failed (with --max_error_rate: too many did), the service\n"
+      "level was violated or the load interrupted; 2 wrong arguments, or a file that cannot be\n"
+      "used; 3 no server answered.");
   AddLoadFlags(command, *flags);
   command.callback(
       [flags, &context, &command] { context.exit_code = RunLoad(context, command, *flags); });

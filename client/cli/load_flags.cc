@@ -7,9 +7,6 @@
 namespace attn::cli {
 namespace {
 
-// One thread each; more than any one machine keeps busy.
-constexpr int kMaxCallers = 4096;
-
 void AddLoopFlags(CLI::App& command, LoadFlags& flags) {
   CLI::Option_group& closed = *command.add_option_group(
       "Closed loop", "Each caller makes its next call when the last one is answered");
@@ -58,7 +55,7 @@ void AddExtentFlags(CLI::App& command, LoadFlags& flags) {
   group
       .add_option("--connections", flags.connections,
                   "To each server; default: one a caller, up to 4")
-      ->check(CLI::Range(1, kMaxCallers));
+      ->check(CLI::Range(1, kMaxConnections));
 }
 
 void AddSloFlags(CLI::App& command, LoadFlags& flags) {

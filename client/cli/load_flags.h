@@ -20,6 +20,9 @@
 
 namespace attn::cli {
 
+// --concurrency and --max_in_flight: one thread each; more than any one machine keeps busy.
+inline constexpr int kMaxCallers = 4096;
+
 struct LoadFlags {
   ShapeFlags shape;
   RequestFlags request;

@@ -26,7 +26,7 @@ std::string CallsPerSecond(const RunReport& run) {
 void PrintSummary(const LoadReport& report, const RunReport& run) {
   const Measurements& measured = run.measurements();
   Table table({"load", ">"});
-  table.AddRow({"run", run.label});
+  table.AddRow({"run", run.Title()});
   if (report.open_loop) table.AddRow({"calls/s due", FormatFixed(run.offered_rate, 1)});
   table.AddRow({"seconds", FormatFixed(absl::ToDoubleSeconds(run.duration), 2)});
   table.AddRow({"completed", absl::StrCat(measured.completed)});
@@ -112,7 +112,7 @@ void PrintRuns(const LoadReport& report) {
   Table table({"run", ">calls/s", ">p50 ms", ">p99 ms", ">failed", "service level"});
   for (const RunReport& run : report.runs) {
     const Measurements& measured = run.measurements();
-    table.AddRow({run.label, CallsPerSecond(run), PercentileMs(measured.latency, 50),
+    table.AddRow({run.Title(), CallsPerSecond(run), PercentileMs(measured.latency, 50),
                   PercentileMs(measured.latency, 99), absl::StrCat(measured.failed),
                   absl::StrJoin(run.violations, "; ")});
   }

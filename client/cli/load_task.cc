@@ -16,7 +16,6 @@
 namespace attn::cli {
 namespace {
 
-constexpr int kMaxConcurrency = 4096;
 constexpr size_t kMaxConcurrencySteps = 64;
 
 // Connections unless --connections says otherwise: beyond four, one host gains nothing.
@@ -77,11 +76,11 @@ absl::StatusOr<std::vector<int>> ParseConcurrency(const std::string& text) {
   std::vector<int> steps;
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
     int callers = 0;
-    if (!absl::SimpleAtoi(part, &callers) || callers < 1 || callers > kMaxConcurrency ||
+    if (!absl::SimpleAtoi(part, &callers) || callers < 1 || callers > kMaxCallers ||
         steps.size() == kMaxConcurrencySteps) {
       return absl::InvalidArgumentError(absl::StrCat(
           "--concurrency: ", Quoted(text), "; allowed: up to ", kMaxConcurrencySteps,
-          " numbers of 1 to ", kMaxConcurrency, " with commas between them, as in 1,2,4,8"));
+          " numbers of 1 to ", kMaxCallers, " with commas between them, as in 1,2,4,8"));
     }
     steps.push_back(callers);
   }

@@ -1,6 +1,7 @@
 #include "client/load/call_mix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -50,6 +51,10 @@ absl::StatusOr<CallMix> CallMix::Create(const Workload& workload, uint64_t seed)
     }
     mix.calls_.push_back(std::move(call));
     mix.cumulative_weights_.push_back(weight += entry.weight);
+  }
+  if (!std::isfinite(weight)) {
+    return absl::InvalidArgumentError(
+        "weight: the sum of all is beyond a double; give smaller ones");
   }
   return mix;
 }

@@ -11,22 +11,13 @@ std::optional<PlannedCall> ClosedLoop::Take(absl::Duration now) {
 
 std::optional<PlannedCall> OpenLoop::Take(absl::Duration now) {
   absl::MutexLock lock(&mutex_);
-  while (taken_ < limit_.requests) {
-    const std::optional<absl::Duration> intended = arrivals_.Next();
-    if (!intended.has_value() || *intended >= limit_.duration) {
-      taken_ = limit_.requests;
-      break;
-    }
-    const int64_t index = taken_++;
-    if (now <= limit_.duration + kBacklogGrace) return PlannedCall{index, *intended};
-    ++not_sent_;
+  if (taken_ >= limit_.requests) return std::nullopt;
+  const std::optional<absl::Duration> intended = arrivals_.Next();
+  if (!intended.has_value() || *intended >= limit_.duration) {
+    taken_ = limit_.requests;
+    return std::nullopt;
   }
-  return std::nullopt;
-}
-
-int64_t OpenLoop::not_sent() const {
-  absl::MutexLock lock(&mutex_);
-  return not_sent_;
+  return PlannedCall{taken_++, *intended, now > limit_.duration + kBacklogGrace};
 }
 
 }  // namespace attn::load

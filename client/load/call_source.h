@@ -23,6 +23,7 @@ struct RunLimit {
 struct PlannedCall {
   int64_t index = 0;        // From 0: decides what is sent.
   absl::Duration intended;  // Since the start of the run: when it is meant to be sent.
+  bool overdue = false;     // By too much: not to be sent, but to be counted.
 };
 
 // Thread-safe.
@@ -45,7 +46,7 @@ class ClosedLoop final : public CallSource {
 };
 
 // Open loop: calls are due when the plan says, whether or not earlier ones have been answered. What
-// still waits for a free caller `kBacklogGrace` after the limit's duration is not sent at all.
+// still waits for a free caller `kBacklogGrace` after the limit's duration is overdue.
 class OpenLoop final : public CallSource {
  public:
   static constexpr absl::Duration kBacklogGrace = absl::Seconds(1);
@@ -55,15 +56,11 @@ class OpenLoop final : public CallSource {
       : limit_(limit), arrivals_(plan, seed) {}
   std::optional<PlannedCall> Take(absl::Duration now) override;
 
-  // Calls that were due and not sent.
-  int64_t not_sent() const;
-
  private:
   const RunLimit limit_;
-  mutable absl::Mutex mutex_;
+  absl::Mutex mutex_;
   Arrivals arrivals_ ABSL_GUARDED_BY(mutex_);
   int64_t taken_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t not_sent_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace attn::load

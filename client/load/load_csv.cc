@@ -47,6 +47,7 @@ CsvLine LineOf(const LoadReport& report, const RunReport& run) {
   line.Add("concurrency", int64_t{run.concurrency});
   line.Add("offered_calls_per_s", run.offered_rate);
   line.Add("seconds", absl::ToDoubleSeconds(run.duration));
+  line.Add("aborted", std::string(run.result.aborted ? "true" : "false"));
   line.Add("completed", measured.completed);
   line.Add("failed", measured.failed);
   line.Add("errors", QuoteCsv(ErrorList(measured)));

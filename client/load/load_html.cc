@@ -210,7 +210,7 @@ std::string StepCards(const std::vector<RunReport>& runs) {
   std::vector<Row> rows;
   for (const RunReport& run : runs) {
     const Measurements& measured = run.measurements();
-    rows.push_back({run.label, Fixed(run.PerSecond(static_cast<double>(measured.completed)), 1),
+    rows.push_back({run.Title(), Fixed(run.PerSecond(static_cast<double>(measured.completed)), 1),
                     Fixed(run.PerSecond(measured.effective_flops / 1e9), 2),
                     FixedMs(static_cast<double>(measured.latency.ValueAtPercentile(50))),
                     FixedMs(static_cast<double>(measured.latency.ValueAtPercentile(99))),
@@ -258,9 +258,14 @@ std::string LoadHtml(const LoadReport& report) {
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<title>attn load: ",
-      EscapeHtml(run.label), "</title>\n<style>", kStyle,
-      "</style>\n</head>\n<body>\n<h1>attn load: ", EscapeHtml(run.label), "</h1>\n<p>",
+      EscapeHtml(run.Title()), "</title>\n<style>", kStyle,
+      "</style>\n</head>\n<body>\n<h1>attn load: ", EscapeHtml(run.Title()), "</h1>\n<p>",
       explanation, "</p>\n", Tiles(report));
+  if (report.interrupted) {
+    absl::StrAppend(&html,
+                    "<p role=\"status\">Interrupted: the report is of what was measured until "
+                    "then.</p>\n");
+  }
   for (const std::string& violation : run.violations) {
     absl::StrAppend(&html, "<p role=\"status\">Service level violated: ", EscapeHtml(violation),
                     "</p>\n");

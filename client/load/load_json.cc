@@ -170,7 +170,8 @@ Ordered SearchJson(const RateSearchResult& search) {
 Ordered LoadJson(const LoadReport& report) {
   Ordered load = {{"mode", report.open_loop ? "open" : "closed"},
                   {"environment", EnvironmentJson(report.environment)},
-                  {"config", report.config}};
+                  {"config", report.config},
+                  {"interrupted", report.interrupted}};
   PutRun(report, report.main_run(), &load);
   if (!report.slo.empty()) {
     load["slo"] = {{"max_p99_ms", OrNull(report.slo.max_p99_ms)},

@@ -7,4 +7,6 @@ double RunReport::PerSecond(double amount) const {
   return seconds > 0 ? amount / seconds : 0;
 }
 
+std::string RunReport::Title() const { return result.aborted ? label + " (ended early)" : label; }
+
 }  // namespace attn::load

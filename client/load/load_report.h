@@ -35,6 +35,7 @@ struct RunReport {
 
   const Measurements& measurements() const { return result.measurements; }
   double PerSecond(double amount) const;
+  std::string Title() const;  // The label, and that the run was ended early.
 };
 
 struct LoadReport {
@@ -46,6 +47,7 @@ struct LoadReport {
   std::vector<RunReport> runs;       // At least one, in the order they were made.
   size_t headline = 0;               // The run that the report is about.
   std::optional<RateSearchResult> search;
+  bool interrupted = false;  // By a signal: what is missing was not measured.
 
   const RunReport& main_run() const { return runs[headline]; }
 };

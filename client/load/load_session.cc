@@ -24,7 +24,8 @@ absl::Status LoadSession::WarmUp() const {
   options.verify = {};
   options.abort_slo = {};
   ATTN_ASSIGN_OR_RETURN(const RunResult result, Run(source, std::move(options), "warm-up"));
-  return result.measurements.completed > 0 ? absl::OkStatus() : result.measurements.first_error;
+  const absl::Status& error = result.measurements.first_error;
+  return result.measurements.completed == 0 && IsUnreachable(error) ? error : absl::OkStatus();
 }
 
 absl::Status LoadSession::RunAll(LoadReport* report) const {
@@ -36,6 +37,7 @@ absl::Status LoadSession::RunAll(LoadReport* report) const {
     for (const int concurrency : plan_.concurrency) {
       ATTN_ASSIGN_OR_RETURN(RunReport run, RunClosed(concurrency));
       report->runs.push_back(std::move(run));
+      if (plan_.stop.stop_requested()) break;
     }
   }
   report->headline = report->runs.size() - 1;
@@ -58,7 +60,6 @@ absl::StatusOr<RunReport> LoadSession::RunOpen(const ArrivalPlan& arrivals,
                                                const std::string& label) const {
   OpenLoop source(arrivals, plan_.seed, plan_.limit);
   ATTN_ASSIGN_OR_RETURN(RunResult result, Run(source, Options(plan_.max_in_flight), label));
-  result.measurements.AddNotSent(source.not_sent());
   // A run that was to last a time did so, even if the last call ended before.
   const absl::Duration planned = plan_.limit.duration;
   const bool cut_short = result.aborted || planned == absl::InfiniteDuration() ||
@@ -74,32 +75,36 @@ absl::StatusOr<RunReport> LoadSession::RunOpen(const ArrivalPlan& arrivals,
 
 absl::Status LoadSession::Search(LoadReport* report) const {
   absl::Status failed;
-  const auto passes = [&](double rate) {
+  const auto passes = [&](double rate) -> std::optional<bool> {
     ArrivalPlan arrivals = plan_.arrivals;
     arrivals.segments = {{.from = rate, .to = rate}};
     absl::StatusOr<RunReport> run = RunOpen(arrivals, absl::StrFormat("%g calls/s", rate));
     failed.Update(run.status());
-    if (!run.ok()) return false;
+    if (!run.ok()) return std::nullopt;
     const double served = run->PerSecond(static_cast<double>(run->measurements().completed));
     if (served < kMinServedShare * run->offered_rate) {
       run->violations.push_back(
           absl::StrFormat("served %.1f calls/s of %.1f due", served, run->offered_rate));
     }
-    const bool passed = run->violations.empty();
+    const bool interrupted = plan_.stop.stop_requested();
+    const bool passed = !interrupted && run->violations.empty();
     report->runs.push_back(*std::move(run));
     // The report is about the highest rate that passed, or the last try where none has.
     if (passed || !report->main_run().violations.empty()) {
       report->headline = report->runs.size() - 1;
     }
-    return passed;
+    return interrupted ? std::nullopt : std::optional(passed);
   };
   report->search = FindMaxRate(plan_.search_from, passes);
   return failed;
 }
 
 RunOptions LoadSession::Options(int callers) const {
-  RunOptions options = {
-      .callers = callers, .call = plan_.call, .seed = plan_.seed, .verify = plan_.verify};
+  RunOptions options = {.callers = callers,
+                        .call = plan_.call,
+                        .seed = plan_.seed,
+                        .verify = plan_.verify,
+                        .stop = plan_.stop};
   if (plan_.abort_on_slo) options.abort_slo = plan_.slo;
   return options;
 }

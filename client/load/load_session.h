@@ -3,6 +3,7 @@
 #ifndef ATTN_CLIENT_LOAD_LOAD_SESSION_H_
 #define ATTN_CLIENT_LOAD_LOAD_SESSION_H_
 
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct LoadPlan {
   Slo slo;
   bool abort_on_slo = false;
   Progress progress = Progress::kNone;
+  std::stop_token stop = {};  // A request ends the load early.
 };
 
 // Borrows all that it is made of.
@@ -44,10 +46,11 @@ class LoadSession {
   LoadSession(const LoadPlan& plan, const std::vector<Target>& targets, const CallMix& mix)
       : plan_(plan), targets_(targets), mix_(mix) {}
 
-  // The first error, if not one call succeeded.
+  // The first error, if no server could be reached; of others the runs will tell.
   absl::Status WarmUp() const;
 
-  // Fills in the report's runs, its headline and search.
+  // Fills in the report's runs, its headline and search. A load that is ended early has a run
+  // nevertheless, be it one without calls.
   absl::Status RunAll(LoadReport* report) const;
 
  private:

@@ -14,11 +14,10 @@ constexpr int64_t kMaxBatchCalls = 4096;
 // Backends are the server's to name: a hostile one cannot grow the report.
 constexpr size_t kMaxBackends = 256;
 
-void AddError(const std::string& code, absl::string_view message, int64_t calls, Measurements* to) {
+void AddError(const std::string& code, absl::string_view message, Measurements* to) {
   ErrorCounts& counts = to->errors[code];
-  if (counts.calls == 0) counts.example = std::string(message);
-  counts.calls += calls;
-  to->failed += calls;
+  if (counts.calls++ == 0) counts.example = std::string(message);
+  ++to->failed;
 }
 
 void AddSelection(const AttendResult& answer, Measurements* to) {
@@ -69,14 +68,14 @@ void Measurements::Add(const CallOutcome& outcome) {
   if (delay > kLateSend) ++late_sends;
   timeline.AddSent(outcome.sent);
   if (!result.ok()) {
-    AddError(absl::StatusCodeToString(result.status().code()), result.status().message(), 1, this);
+    AddError(absl::StatusCodeToString(result.status().code()), result.status().message(), this);
     if (RetryHint(result.status()).has_value()) ++retry_hints;
     first_error.Update(result.status());
   } else if (outcome.verdict.has_value() && AddVerdict(*outcome.verdict, &verification)) {
     AddError(kMismatchCode,
              absl::StrCat("backend ", result->selection.backend(), " is off by rel-L2 ",
                           (*outcome.verdict)->rel_l2),
-             1, this);
+             this);
   } else {
     const int64_t latency_ns = absl::ToInt64Nanoseconds(outcome.ended - outcome.intended);
     const int64_t uncorrected_ns = absl::ToInt64Nanoseconds(outcome.ended - outcome.sent);
@@ -98,10 +97,11 @@ void Measurements::Add(const CallOutcome& outcome) {
   timeline.AddFailed(outcome.ended);
 }
 
-void Measurements::AddNotSent(int64_t calls) {
-  if (calls == 0) return;
+void Measurements::AddNotSent(size_t entry, absl::Duration intended) {
   AddError(kNotSentCode, "no caller was free before the run ended; --max_in_flight allows more",
-           calls, this);
+           this);
+  ++entries[entry].failed;
+  timeline.AddFailed(intended);
 }
 
 }  // namespace attn::load

@@ -81,7 +81,8 @@ struct Measurements {
   explicit Measurements(size_t entry_count) : entries(entry_count) {}
 
   void Add(const CallOutcome& outcome);
-  void AddNotSent(int64_t calls);
+  // Counts as failed when it was due.
+  void AddNotSent(size_t entry, absl::Duration intended);
 
   int64_t calls() const { return completed + failed; }
 

@@ -113,7 +113,7 @@ bool ObjectReader::Read(const char* key, int64_t min, std::vector<int64_t>* to) 
   if (good) {
     *to = std::move(numbers);
   } else {
-    Refuse(key, absl::StrCat("a list of integers", AtLeast(min)));
+    Refuse(key, absl::StrCat("a list of integers", AtLeast(min), ", as in [1, 8, 128, 64]"));
   }
   return good;
 }

@@ -6,14 +6,16 @@
 
 namespace attn::load {
 
-RateSearchResult FindMaxRate(double start, absl::FunctionRef<bool(double rate)> passes) {
+RateSearchResult FindMaxRate(double start,
+                             absl::FunctionRef<std::optional<bool>(double rate)> passes) {
   RateSearchResult result;
   double failed = 0;  // The lowest rate that did; 0 = none yet.
   double rate = std::clamp(start, 1.0, kMaxRate);
   for (int probe = 0; probe < kMaxProbes; ++probe) {
-    const bool passed = passes(rate);
-    result.probes.push_back({rate, passed});
-    (passed ? result.max_rate : failed) = rate;
+    const std::optional<bool> passed = passes(rate);
+    if (!passed.has_value()) break;
+    result.probes.push_back({rate, *passed});
+    (*passed ? result.max_rate : failed) = rate;
     if (failed == 0) {
       if (rate == kMaxRate) break;
       rate = std::min(rate * 2, kMaxRate);

@@ -2,6 +2,7 @@
 #ifndef ATTN_CLIENT_LOAD_RATE_SEARCH_H_
 #define ATTN_CLIENT_LOAD_RATE_SEARCH_H_
 
+#include <optional>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -25,8 +26,9 @@ struct RateSearchResult {
 };
 
 // From `start` the rate is doubled while it passes, or halved until it does; then bisected.
-// `passes` makes one run. Rates lie between 1 and kMaxRate calls a second.
-RateSearchResult FindMaxRate(double start, absl::FunctionRef<bool(double rate)> passes);
+// `passes` makes one run; nullopt ends the search. Rates lie between 1 and kMaxRate calls a second.
+RateSearchResult FindMaxRate(double start,
+                             absl::FunctionRef<std::optional<bool>(double rate)> passes);
 
 }  // namespace attn::load
 

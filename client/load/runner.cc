@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <optional>
+#include <stop_token>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -39,10 +40,11 @@ class Run {
         measurements_(mix.entry_count()) {}
 
   absl::StatusOr<RunResult> Execute() {
+    const std::stop_callback stop(options_.stop, [this] { EndEarly(); });
     std::vector<std::thread> callers;
     callers_left_ = options_.callers;
     const absl::Status started = StartCallers(&callers);
-    if (!started.ok()) stop_.Notify();
+    if (!started.ok()) EndEarly();
     start_ = std::chrono::steady_clock::now();
     begin_.Notify();
     if (started.ok()) Watch();
@@ -72,30 +74,40 @@ class Run {
     return absl::OkStatus();
   }
 
+  // From any thread, any number of times.
+  void EndEarly() {
+    if (!ending_early_.exchange(true)) stop_.Notify();
+  }
+
   void MakeCalls() {
     begin_.WaitForNotification();
     while (!stop_.HasBeenNotified()) {
       const std::optional<PlannedCall> call = source_.Take(Now());
       if (!call.has_value()) break;
-      if (stop_.WaitForNotificationWithTimeout(
-              std::max(absl::ZeroDuration(), call->intended - Now()))) {
-        break;
+      if (call->overdue) {
+        absl::MutexLock lock(&mutex_);
+        measurements_.AddNotSent(mix_.Pick(call->index), call->intended);
+      } else {
+        MakeCall(*call);
       }
-      MakeCall(*call);
     }
     if (callers_left_.fetch_sub(1) == 1) finished_.Notify();
   }
 
+  // Once it is due; not at all if the run ends before.
   void MakeCall(const PlannedCall& call) {
     const Target& target = targets_[static_cast<size_t>(call.index) % targets_.size()];
     CallOutcome outcome = {.entry = mix_.Pick(call.index), .intended = call.intended};
     outcome.request_bytes = mix_.payload_bytes(outcome.entry);
     const AttendArguments& arguments = mix_.arguments(outcome.entry);
-    CountInFlight(1);
+    // From here to the server nothing waits for another caller: it would count as latency.
+    const absl::Duration due_in = std::max(absl::ZeroDuration(), call.intended - Now());
+    if (stop_.WaitForNotificationWithTimeout(due_in)) return;
     outcome.sent = Now();
+    CountInFlight();
     const absl::StatusOr<AttendResult> result = target.client->Attend(arguments, options_.call);
     outcome.ended = Now();
-    CountInFlight(-1);
+    --in_flight_;
     outcome.result = &result;
     if (result.ok() && IsSampled(call.index)) outcome.verdict = target.verify(arguments, *result);
     {
@@ -112,35 +124,45 @@ class Run {
     return sampling.share > 0 && DrawUniform(options_.seed, kVerifyStream, index) < sampling.share;
   }
 
-  void CountInFlight(int change) {
-    absl::MutexLock lock(&mutex_);
-    in_flight_ += change;
-    max_in_flight_ = std::max(max_in_flight_, in_flight_);
+  void CountInFlight() {
+    const int in_flight = ++in_flight_;
+    int most = max_in_flight_;
+    while (most < in_flight && !max_in_flight_.compare_exchange_weak(most, in_flight)) {
+    }
   }
 
   // Until the last caller has ended.
   void Watch() {
-    int64_t seen = 0;
-    absl::Duration seen_at;
+    LiveFigures figures;
     while (!finished_.WaitForNotificationWithTimeout(kProgressInterval)) {
-      absl::MutexLock lock(&mutex_);
-      if (measurements_.calls() >= kMinCallsToAbort && !stop_.HasBeenNotified() &&
-          !Violations(options_.abort_slo, measurements_).empty()) {
-        stop_.Notify();
-      }
+      if (IsGivenUp()) EndEarly();
       if (!options_.progress) continue;
-      const absl::Duration now = Now();
-      options_.progress({.elapsed = now,
-                         .completed = measurements_.completed,
-                         .failed = measurements_.failed,
-                         .in_flight = in_flight_,
-                         .calls_per_s = static_cast<double>(measurements_.completed - seen) /
-                                        absl::ToDoubleSeconds(now - seen_at),
-                         .p50_ns = measurements_.latency.ValueAtPercentile(50),
-                         .p99_ns = measurements_.latency.ValueAtPercentile(99)});
-      seen = measurements_.completed;
-      seen_at = now;
+      figures = FiguresSince(figures);
+      options_.progress(figures);
     }
+  }
+
+  bool IsGivenUp() {
+    absl::MutexLock lock(&mutex_);
+    return measurements_.calls() >= kMinCallsToAbort &&
+           !Violations(options_.abort_slo, measurements_).empty();
+  }
+
+  LiveFigures FiguresSince(const LiveFigures& last) {
+    LiveFigures figures = {.elapsed = Now(), .in_flight = in_flight_};
+    Histogram latency;
+    {
+      // Callers wait for it: copies alone.
+      absl::MutexLock lock(&mutex_);
+      figures.completed = measurements_.completed;
+      figures.failed = measurements_.failed;
+      latency = measurements_.latency;
+    }
+    figures.calls_per_s = static_cast<double>(figures.completed - last.completed) /
+                          absl::ToDoubleSeconds(figures.elapsed - last.elapsed);
+    figures.p50_ns = latency.ValueAtPercentile(50);
+    figures.p99_ns = latency.ValueAtPercentile(99);
+    return figures;
   }
 
   const std::vector<Target>& targets_;
@@ -149,14 +171,15 @@ class Run {
   const RunOptions& options_;
   std::chrono::steady_clock::time_point start_;  // Written before begin_ is notified.
   absl::Notification begin_;
-  absl::Notification stop_;      // Early.
+  absl::Notification stop_;  // Early.
+  std::atomic<bool> ending_early_ = false;
   absl::Notification finished_;  // No caller is left.
   std::atomic<int> callers_left_ = 0;
+  std::atomic<int> in_flight_ = 0;
+  std::atomic<int> max_in_flight_ = 0;
   absl::Mutex mutex_;
   Measurements measurements_ ABSL_GUARDED_BY(mutex_);
   absl::Duration last_end_ ABSL_GUARDED_BY(mutex_);
-  int in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
-  int max_in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace

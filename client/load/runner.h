@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -55,15 +56,17 @@ struct RunOptions {
   CallOptions call;
   uint64_t seed = 1;
   VerifySampling verify;
-  Slo abort_slo;  // The run is ended early once it cannot be met; empty = never.
-  std::function<void(const LiveFigures&)> progress;  // Twice a second; empty = none.
+  Slo abort_slo;              // The run is ended early once it cannot be met; empty = never.
+  std::stop_token stop = {};  // A request ends the run early.
+  // Twice a second; empty = none. One that blocks holds up no call.
+  std::function<void(const LiveFigures&)> progress;
 };
 
 struct RunResult {
   Measurements measurements;
   absl::Duration elapsed;  // From the start to the last call's end.
   int max_in_flight = 0;
-  bool aborted = false;  // By abort_slo.
+  bool aborted = false;  // Ended early.
 };
 
 // The calls go to the targets in turn. Blocks until every call has ended. RESOURCE_EXHAUSTED if the

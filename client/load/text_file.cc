@@ -17,9 +17,16 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   if (!std::filesystem::exists(path, error)) {
     return absl::NotFoundError(absl::StrCat(path, ": no such file"));
   }
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return absl::FailedPreconditionError(absl::StrCat(path, ": no regular file"));
+  }
+  if (const auto bytes = std::filesystem::file_size(path, error); bytes > kMaxTextFileBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", bytes, " bytes, allowed: at most ", kMaxTextFileBytes));
+  }
   std::ifstream file(path, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file.is_open() || file.bad() || std::filesystem::is_directory(path, error)) {
+  if (!file.is_open() || file.bad()) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": cannot be read"));
   }
   return text;

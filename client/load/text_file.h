@@ -2,6 +2,7 @@
 #ifndef ATTN_CLIENT_LOAD_TEXT_FILE_H_
 #define ATTN_CLIENT_LOAD_TEXT_FILE_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,7 +11,11 @@
 
 namespace attn::load {
 
-// NOT_FOUND, or FAILED_PRECONDITION if it cannot be read.
+// An hour of arrivals at a thousand a second has 40 MB.
+inline constexpr uintmax_t kMaxTextFileBytes = uintmax_t{256} << 20;
+
+// NOT_FOUND; FAILED_PRECONDITION if it is no regular file or cannot be read; INVALID_ARGUMENT if it
+// is larger than kMaxTextFileBytes.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 // Through a temporary file beside it, so that no reader ever sees half of it. FAILED_PRECONDITION

@@ -53,8 +53,8 @@ constexpr ConfigKey kKeys[] = {
     {"unix_mode", kMode, &O::unix_mode, kLeastMode, kMostMode, "OCTAL", kAtStart,
      "permissions of Unix sockets"},
     {"admin", kChoice, &O::admin, 0, 0, "off|local|all", kAtStart,
-     "listeners that answer AdminService; local = loopback, Unix sockets of mode 0600, and callers "
-     "with a client certificate or the token"},
+     "listeners that answer AdminService; local = loopback, Unix sockets that are their owner's "
+     "alone, and callers with a client certificate or the token"},
     {"admin_token_file", kPath, &O::admin_token_file, 0, 0, "PATH", kAtStart,
      "file whose one line is the token of admin calls"},
     {"tls_certificate", kPath, &O::tls_certificate, 0, 0, "PATH", kAtStart,
@@ -83,14 +83,16 @@ constexpr ConfigKey kKeys[] = {
      kReloads, "batch calls that may wait in the queue"},
     {"max_running_calls", kInteger, &O::max_running_calls, 1, kMostRunning, "CALLS", kReloads,
      "calls whose tiles take turns on the workers"},
-    {"max_admitted_bytes", kInteger, &O::max_admitted_bytes, 1, kMostBytes, "BYTES", kReloads,
+    {"max_admitted_bytes", kInteger, &O::max_admitted_bytes, 1, kMostBytes, "BYTES", kAtStart,
      "payload, outputs and workspaces of all admitted calls"},
     {"max_admitted_batch_bytes", kInteger, &O::max_admitted_batch_bytes, 0, kMostBytes, "BYTES",
      kReloads, "of those, what batch calls may have; 0 = half"},
     {"max_batch_calls", kInteger, &O::max_batch_calls, 1, kMostBatchCalls, "CALLS", kReloads,
      "calls that run together as one batch; 1 = each alone"},
     {"batch_delay_us", kInteger, &O::batch_delay_us, 0, kMostBatchDelayUs, "US", kReloads,
-     "how long a call waits for company; 0 = it joins only what is queued already"},
+     "how long a call waits for company, of backends that launch batches (on a GPU; none of the "
+     "CPU's "
+     "does); 0 = it joins only what is queued already"},
     {"pool_idle_bytes", kInteger, &O::pool_idle_bytes, 0, kMostBytes, "BYTES", kAtStart,
      "payload buffers kept for the next call"},
     {"warmup", kBool, &O::warmup, 0, 0, "true|false", kAtStart,

@@ -125,7 +125,8 @@ std::string HelpText() {
   AppendFlag(&text, "--check_config",
              "read everything that a start would read, say `ok` or every mistake, and exit");
   AppendFlag(&text, "--print_config",
-             "print every value as YAML, with where it comes from, and exit");
+             "print every value as YAML, with where it comes from, and exit; with --check_config "
+             "only if nothing is wrong");
   AppendFlag(&text, "--help", "this text");
   AppendFlag(&text, "--version", "the version");
   absl::StrAppend(&text, "\nKeys:\n");

@@ -14,14 +14,17 @@ namespace {
 
 bool IsUnix(absl::string_view address) { return absl::StartsWith(address, kUnixPrefix); }
 
+// Twins in server/services: IsLoopback (listen_address.h) of resolved addresses, IsOwnersAlone
+// (server.cc). Those decide; these warn, and must say the same. No layer is below both.
 bool IsLoopback(absl::string_view address) {
   return absl::StartsWith(address, "localhost:") || absl::StartsWith(address, "127.") ||
          absl::StartsWith(address, "[::1]:");
 }
 
+bool IsOwnersAlone(int64_t unix_mode) { return (unix_mode & 077) == 0; }
+
 // A connection that ends sooner is hardly made before it goes.
 constexpr int64_t kLeastConnectionAgeMs = 1000;
-constexpr int64_t kPrivateMode = 0600;
 
 class Checks {
  public:
@@ -97,7 +100,7 @@ class Checks {
 
   void Admin() {
     const bool token = !o_.admin_token_file.empty();
-    const bool wide_socket = unix_ && o_.unix_mode != kPrivateMode;
+    const bool wide_socket = unix_ && !IsOwnersAlone(o_.unix_mode);
     Warning({"admin", "admin_token_file", "listen"},
             o_.admin == "all" && !token && o_.tls_client_ca.empty() && (network_ || wide_socket),
             "whoever reaches a listener may steer every call; set admin_token_file or "

@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <set>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "kernels/core/nearest_name.h"
@@ -94,12 +94,15 @@ class Loader {
     }
   }
 
-  absl::StatusOr<ServerConfig> Finish() {
+  ServerConfig Finish(std::vector<std::string>* mistakes) {
     CombinationFindings findings = CheckCombinations(config_, broken_);
     for (std::string& mistake : findings.mistakes) mistakes_.push_back(std::move(mistake));
     for (std::string& warning : findings.warnings) config_.warnings.push_back(std::move(warning));
-    if (mistakes_.empty()) return std::move(config_);
-    return absl::InvalidArgumentError(absl::StrJoin(mistakes_, "\n"));
+    for (const std::string& key : broken_) {
+      CopyOption(*FindConfigKey(key), ServerOptions(), &config_.options);
+    }
+    mistakes->insert(mistakes->end(), mistakes_.begin(), mistakes_.end());
+    return std::move(config_);
   }
 
  private:
@@ -167,12 +170,20 @@ std::string ServerConfig::OriginOf(absl::string_view key) const {
   return found == origins.end() ? "default" : found->second;
 }
 
-absl::StatusOr<ServerConfig> LoadServerConfig(const ConfigSources& sources) {
+std::string ServerConfig::WithOrigin(absl::string_view mistake) const {
+  const auto found = origins.find(mistake.substr(0, mistake.find(':')));
+  if (found == origins.end()) return std::string(mistake);
+  const std::string& origin = found->second;
+  if (absl::StrContains(origin, ':')) return absl::StrCat(origin, ": ", mistake);
+  return absl::StrCat(origin, mistake.substr(found->first.size()));
+}
+
+ServerConfig ReadServerConfig(const ConfigSources& sources, std::vector<std::string>* mistakes) {
   Loader loader;
   if (!sources.file.empty()) loader.ReadFile(sources.file);
   for (const auto& [name, text] : sources.variables) loader.ReadVariable(name, text);
   loader.ReadFlags(sources.flags);
-  return loader.Finish();
+  return loader.Finish(mistakes);
 }
 
 }  // namespace attn

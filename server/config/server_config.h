@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/config/server_options.h"
 
@@ -30,12 +29,16 @@ struct ServerConfig {
   std::vector<std::string> warnings;  // One line each.
 
   std::string OriginOf(absl::string_view key) const;  // `default` for those.
+  // `mistake`, which begins with `KEY: `, with where the key was set: `FILE:LINE: KEY: `,
+  // `ATTN_KEY: ` or `--KEY: `. Without change if it begins otherwise or the key has its default.
+  std::string WithOrigin(absl::string_view mistake) const;
 };
 
-// INVALID_ARGUMENT lists every mistake of every source, one a line, each beginning with where it
-// stands (FILE:LINE, the variable, the flag), with the nearest known name. What a winning source
-// overrides must be right as well. Paths in the file are relative to it.
-absl::StatusOr<ServerConfig> LoadServerConfig(const ConfigSources& sources);
+// What the sources say. Appends every mistake of every source to `mistakes`, one a line, each
+// beginning with where it stands (FILE:LINE, the variable, the flag), with the nearest known name.
+// What a winning source overrides must be right as well. A key with a mistake gets its default, so
+// that what does not depend on it can still be judged. Paths in the file are relative to it.
+ServerConfig ReadServerConfig(const ConfigSources& sources, std::vector<std::string>* mistakes);
 
 }  // namespace attn
 

@@ -21,7 +21,7 @@ struct ServerOptions {
   std::string tls_client_ca;
   int64_t max_connection_age_ms = 0;             // 0 = for ever
   int64_t max_message_bytes = int64_t{1} << 30;  // At most 2^31 - 1: protobuf's own bound.
-  int64_t max_receive_bytes = 0;  // 0 = receive_bytes() says.
+  int64_t max_receive_bytes = 0;                 // 0 = receive_bytes() says.
   int64_t max_concurrent_streams = 256;
 
   std::string presets;        // Path of attention_config.yaml; empty = no presets

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -25,6 +26,11 @@ namespace {
 constexpr size_t kMaxFileBytes = size_t{4} << 20;
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  // A pipe would be waited for, by the thread that takes the stop signals.
+  std::error_code error;
+  if (std::filesystem::is_fifo(path, error)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": a pipe, expected a file"));
+  }
   std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (file == nullptr) return absl::NotFoundError(absl::StrCat(path, ": ", std::strerror(errno)));
   std::string text(kMaxFileBytes + 1, '\0');

@@ -16,8 +16,8 @@ absl::Status CatchExceptions(const Backend& backend, absl::FunctionRef<absl::Sta
         absl::StrCat(backend.info().name, ": out of memory while running the call"));
   } catch (const std::exception& error) {
     return WithLogDetail(
-        absl::InternalError(absl::StrCat(
-            backend.info().name, " threw an exception; the server's log says which")),
+        absl::InternalError(
+            absl::StrCat(backend.info().name, " threw an exception; the server's log says which")),
         error.what());
   } catch (...) {
     return absl::InternalError(absl::StrCat(backend.info().name, " threw what is no exception"));

@@ -148,8 +148,7 @@ void Executor::Impl::Stop(ScheduledJob& job, absl::Status why, CallEnd end) {
   watch_.Signal();
 }
 
-void Executor::Impl::StopExpired() {
-  const absl::Time now = absl::Now();
+void Executor::Impl::StopExpired(absl::Time now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     ScheduledJob& job = *scheduler_.Find(deadlines_.begin()->second);
     deadlines_.erase(deadlines_.begin());
@@ -164,10 +163,15 @@ void Executor::Impl::SetLimits(const ExecutorLimits& limits) {
   WakeWorker();
 }
 
-bool Executor::Impl::Drain(absl::Duration limit) {
+void Executor::Impl::StopAdmitting() {
   absl::MutexLock lock(&mutex_);
   draining_ = true;
   WakeWorker();  // Nothing waits for company any more.
+}
+
+bool Executor::Impl::Drain(absl::Duration limit) {
+  StopAdmitting();
+  absl::MutexLock lock(&mutex_);
   const absl::Time give_up = absl::Now() + limit;
   while (unended_ > 0) {
     if (all_ended_.WaitWithDeadline(&mutex_, give_up)) return unended_ == 0;
@@ -212,6 +216,7 @@ Executor::~Executor() = default;
 
 absl::StatusOr<JobId> Executor::Submit(Job job) { return impl_->Submit(std::move(job)); }
 void Executor::Cancel(JobId id) { impl_->Cancel(id); }
+void Executor::StopAdmitting() { impl_->StopAdmitting(); }
 bool Executor::Drain(absl::Duration limit) { return impl_->Drain(limit); }
 
 absl::Status Executor::SetLimits(const ExecutorLimits& limits) {

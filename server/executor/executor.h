@@ -130,8 +130,9 @@ class Executor {
   absl::Status SetLimits(const ExecutorLimits& limits);
   ExecutorLimits limits() const;
 
-  // From now on Submit answers UNAVAILABLE; returns when every admitted job has ended or the time
-  // is over (false).
+  // From now on Submit answers UNAVAILABLE, and no admitted job waits for company.
+  void StopAdmitting();
+  // That too; returns when every admitted job has ended or the time is over (false).
   bool Drain(absl::Duration limit);
 
   QueueLoad load() const;

@@ -14,6 +14,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "kernels/core/scratch.h"
 #include "server/executor/admission.h"
 #include "server/executor/executor.h"
@@ -37,6 +39,7 @@ class Executor::Impl {
   absl::StatusOr<JobId> Submit(Job job);
   void Cancel(JobId id);
   void SetLimits(const ExecutorLimits& limits);  // Valid ones.
+  void StopAdmitting();
   bool Drain(absl::Duration limit);
   ExecutorLimits limits() const;
   QueueLoad load() const;
@@ -71,7 +74,7 @@ class Executor::Impl {
   }
 
   void Stop(ScheduledJob& job, absl::Status why, CallEnd end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StopExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StopExpired(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Bad if the call is surely late: one that comes, and one about to be launched.
   absl::Status CheckAdmissible(const ScheduledJob& job, absl::Time now) const
@@ -80,11 +83,11 @@ class Executor::Impl {
   // Until when a call that is ready for a launch waits for company.
   absl::Time CompanyDue(const Job& job, absl::Time now) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // By which calls that wait for company are due: all of them once no more calls come.
-  absl::Time LaunchTime() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::Time LaunchTime(absl::Time now) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   // Wakes one worker if there is something for it. It wakes the next, so that nobody pays for all
   // and a call of one tile wakes one.
-  void WakeWorker() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WakeWorker(absl::Time now = absl::Now()) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has the watch look again by then.
   void WatchBy(absl::Time time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

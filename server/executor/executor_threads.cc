@@ -72,7 +72,8 @@ void Executor::Impl::Continue(ScheduledJob& job) {
 
 std::optional<LaunchBatch> Executor::Impl::TakeBatch() {
   if (launches_.empty()) return std::nullopt;
-  while (auto batch = launches_.Take(LaunchTime(), admission_.limits().max_batch_calls)) {
+  while (auto batch =
+             launches_.Take(LaunchTime(absl::Now()), admission_.limits().max_batch_calls)) {
     const std::vector<ScheduledJob*> taken = std::exchange(batch->calls, {});
     for (ScheduledJob* job : taken) {
       job->in_flight = 1;  // Held by this worker.
@@ -94,24 +95,24 @@ void Executor::Impl::RunBatch(const LaunchBatch& batch) {
   std::vector<RunningJob*> calls;
   for (ScheduledJob* job : batch.calls) {
     job->launched = true;
-    job->batch_calls = static_cast<int64_t>(batch.calls.size());
     admission_.Launch(*job);
     calls.push_back(&job->work);
   }
   ReportQueue();
   mutex_.Unlock();
-  std::vector<absl::Status> statuses = LaunchTogether(*batch.backend, calls);
+  std::vector<LaunchEnd> ends = LaunchTogether(*batch.backend, calls);
   mutex_.Lock();
   // Before the next launch, which may depend on it.
-  for (size_t i = 0; i < statuses.size(); ++i) {
-    if (statuses[i].ok()) Measure(*batch.calls[i]);
+  for (size_t i = 0; i < ends.size(); ++i) {
+    if (ends[i].status.ok()) Measure(*batch.calls[i]);
   }
   launches_.Free(*batch.backend);
   WakeWorker();  // For the next launch: the ends are this worker's.
-  for (size_t i = 0; i < statuses.size(); ++i) {
+  for (size_t i = 0; i < ends.size(); ++i) {
     ScheduledJob& job = *batch.calls[i];
+    job.batch_calls = ends[i].batch_calls;
     if (job.stop.ok()) {
-      End(job, std::move(statuses[i]), CallEnd::kFinished);
+      End(job, std::move(ends[i].status), CallEnd::kFinished);
     } else {
       EndStopped(job);
     }
@@ -146,15 +147,17 @@ void Executor::Impl::End(ScheduledJob& job, absl::Status status, CallEnd end) {
 void Executor::Impl::Watch() {
   absl::MutexLock lock(&mutex_);
   while (!stopping_) {
-    StopExpired();
+    // One for all: a call that falls due between two would be nobody's.
+    const absl::Time now = absl::Now();
+    StopExpired(now);
+    WakeWorker(now);  // Calls may have waited for company long enough.
     if (!stopped_.empty()) {
       ScheduledJob& job = *stopped_.front();
       stopped_.pop_front();
       EndStopped(job);
       continue;
     }
-    WakeWorker();  // Calls may have waited for company long enough.
-    watch_wakes_at_ = launches_.NextDue(absl::Now());
+    watch_wakes_at_ = launches_.NextDue(now);
     if (!deadlines_.empty()) {
       watch_wakes_at_ = std::min(watch_wakes_at_, deadlines_.begin()->first);
     }
@@ -181,15 +184,15 @@ absl::Time Executor::Impl::CompanyDue(const Job& job, absl::Time now) const {
   return now + std::min(delay, run > absl::ZeroDuration() ? left - 2 * run : left / 2);
 }
 
-absl::Time Executor::Impl::LaunchTime() const {
-  return draining_ ? absl::InfiniteFuture() : absl::Now();
+absl::Time Executor::Impl::LaunchTime(absl::Time now) const {
+  return draining_ ? absl::InfiniteFuture() : now;
 }
 
-void Executor::Impl::WakeWorker() {
+void Executor::Impl::WakeWorker(absl::Time now) {
   if (idle_.empty()) return;
   if (!scheduler_.has_claimable() &&
       (launches_.empty() ||
-       !launches_.CanTake(LaunchTime(), admission_.limits().max_batch_calls))) {
+       !launches_.CanTake(LaunchTime(now), admission_.limits().max_batch_calls))) {
     return;
   }
   Worker* worker = idle_.back();

@@ -13,11 +13,6 @@ constexpr char kRetryAfterPayload[] = "attention.v1/retry-after-ms";
 
 constexpr char kLogDetailPayload[] = "attention.v1/log-detail";
 
-constexpr absl::string_view kReasons[] = {
-    kRefusedQueueFull, kRefusedBytesFull, kRefusedTooLarge, kRefusedDisplaced,
-    kRefusedUnread,    kRefusedDeadline,  kRefusedDraining,
-};
-
 absl::string_view ReasonOfCode(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kInvalidArgument:
@@ -46,7 +41,7 @@ absl::Status WithRefusal(absl::Status status, absl::string_view reason) {
 
 absl::string_view RefusalReason(const absl::Status& status) {
   if (const auto payload = status.GetPayload(kReasonPayload)) {
-    for (const absl::string_view reason : kReasons) {
+    for (const absl::string_view reason : kRefusalReasons) {
       if (*payload == reason) return reason;
     }
   }

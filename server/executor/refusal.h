@@ -21,6 +21,10 @@ inline constexpr absl::string_view kRefusedDisplaced = "displaced";  // By a cal
 inline constexpr absl::string_view kRefusedUnread = "replies_unread";
 inline constexpr absl::string_view kRefusedDeadline = "deadline";  // Passed, or not to be met.
 inline constexpr absl::string_view kRefusedDraining = "draining";
+inline constexpr absl::string_view kRefusalReasons[] = {
+    kRefusedQueueFull, kRefusedBytesFull, kRefusedTooLarge, kRefusedDisplaced,
+    kRefusedUnread,    kRefusedDeadline,  kRefusedDraining,
+};
 
 // One of the above.
 absl::Status WithRefusal(absl::Status status, absl::string_view reason);

@@ -13,6 +13,15 @@ size_t OctaveOf(double dense_flops, int octaves) {
   return static_cast<size_t>(std::clamp(std::ilogb(dense_flops), 0, octaves - 1));
 }
 
+// 1 to 2: how many times the smallest call of its octave.
+double SizeInOctave(double dense_flops) {
+  return std::scalbn(dense_flops, -std::ilogb(dense_flops));
+}
+
+RunTimeEstimate::Times operator*(const RunTimeEstimate::Times& times, double factor) {
+  return {times.run * factor, times.service * factor};
+}
+
 void Follow(absl::Duration& estimate, absl::Duration measured) {
   constexpr int kRise = 8;  // Some ten calls forget a single fast one.
   estimate = measured < estimate ? measured : estimate + (measured - estimate) / kRise;
@@ -31,11 +40,14 @@ void RunTimeEstimate::Record(const Job& job, Times times, absl::Time now) {
   if (job.dense_flops <= 0) return;
   auto& backends = octaves_[static_cast<size_t>(job.priority)];
   Octave& octave = backends[job.backend][OctaveOf(job.dense_flops, kOctaves)];
+  const double size = SizeInOctave(job.dense_flops);
+  const Times smallest = times * (1 / size);
   if (octave.calls == 0 || !octave.Fresh(now)) {
-    octave = {0, now, times};
+    octave = {0, now, smallest, size};
   } else {
-    Follow(octave.times.run, times.run);
-    Follow(octave.times.service, times.service);
+    Follow(octave.times.run, smallest.run);
+    Follow(octave.times.service, smallest.service);
+    octave.least_size = std::min(octave.least_size, size);
   }
   octave.calls = std::min(octave.calls + 1, kMinEstimateCalls);
   octave.last = now;
@@ -46,9 +58,12 @@ RunTimeEstimate::Times RunTimeEstimate::Expect(const Job& job, absl::Time now) c
   const auto& backends = octaves_[static_cast<size_t>(job.priority)];
   const auto known = backends.find(job.backend);
   if (known == backends.end()) return {};
-  for (size_t i = OctaveOf(job.dense_flops, kOctaves) + 1; i-- > 0;) {
+  const size_t own = OctaveOf(job.dense_flops, kOctaves);
+  for (size_t i = own + 1; i-- > 0;) {
     const Octave& octave = known->second[i];
-    if (octave.calls >= kMinEstimateCalls && octave.Fresh(now)) return octave.times;
+    if (octave.calls < kMinEstimateCalls || !octave.Fresh(now)) continue;
+    const double size = i == own ? SizeInOctave(job.dense_flops) : octave.least_size;
+    return octave.times * std::min(size, octave.least_size);
   }
   return {};
 }

@@ -1,10 +1,11 @@
 // How long calls take, by what was measured lately: what is surely late need not run.
 //
 // A false refusal is worse than a late call, so everything here errs to the short side. Times are
-// kept a backend, a class and an octave of the call's dense FLOPs; a call of an octave without
-// measurements takes at least as long as one of the nearest smaller octave. Of the calls of an
-// octave (masks and options differ, others interleave) the estimate follows the fastest: it falls
-// at once to a smaller time and rises by an eighth of the difference to a larger one.
+// kept a backend, a class and an octave of the call's dense FLOPs, and within it in proportion; a
+// call takes at least as long as one no larger that was measured, in an octave without measurements
+// as one of the nearest smaller octave. Of the calls of an octave (masks and options differ, others
+// interleave) the estimate follows the fastest: it falls at once to a smaller time and rises by an
+// eighth of the difference to a larger one.
 #ifndef ATTN_SERVER_EXECUTOR_RUN_TIME_ESTIMATE_H_
 #define ATTN_SERVER_EXECUTOR_RUN_TIME_ESTIMATE_H_
 
@@ -24,9 +25,9 @@ namespace attn {
 inline constexpr absl::Duration kEstimateAge = absl::Seconds(10);
 // Calls of an octave that make an estimate.
 inline constexpr int kMinEstimateCalls = 8;
-// A call is late for sure if it is expected to take this many times what is left: within an octave
-// work differs by less than a factor of 2.
-inline constexpr int kSurelyLate = 2;
+// A call is late for sure if it is expected to take this many times what is left: calls alike
+// differ by some ten percent from one run to the next.
+inline constexpr double kSurelyLate = 1.25;
 
 // Not thread-safe: the executor's lock guards it.
 class RunTimeEstimate {
@@ -45,7 +46,8 @@ class RunTimeEstimate {
   struct Octave {
     int calls = 0;
     absl::Time last;
-    Times times;
+    Times times;            // In proportion, of the smallest call that the octave can have.
+    double least_size = 1;  // Of a call measured, 1 to 2 times that smallest one.
 
     bool Fresh(absl::Time now) const { return now - last <= kEstimateAge; }
   };

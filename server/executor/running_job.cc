@@ -106,6 +106,12 @@ absl::Status RunningJob::Finish() {
   return status;
 }
 
+void RunningJob::UndoPrepare() {
+  execution_.reset();
+  stretch_began_ = Clock::time_point();
+  times_.plan_ns = 0;
+}
+
 absl::Duration RunningJob::run_time() const {
   if (launched_ == Clock::time_point()) return absl::ZeroDuration();
   return absl::FromChrono(Clock::now() - launched_);

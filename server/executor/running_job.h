@@ -22,7 +22,7 @@ namespace attn {
 // Not synchronised, but the executor's lock lies between these steps:
 //   BeginStretch             one thread, before the stretch's first tile
 //   RunTile                  distinct tiles on any threads at once
-//   Advance, Prepare, Finish, Close, Report   one thread, while no tile runs
+//   Advance, Prepare, UndoPrepare, Finish, Close, Report   one thread, while no tile runs
 // Exceptions of a backend stop here and become the call's status.
 class RunningJob {
  public:
@@ -51,6 +51,8 @@ class RunningJob {
   // The two sides of a launch, which is a stretch without tiles. The execution lives until Close.
   absl::StatusOr<Execution*> Prepare();
   absl::Status Finish();
+  // After a launch that is to be done again: ready for Prepare. Its time counts as in the queue.
+  void UndoPrepare();
 
   // Whether its first stretch has begun.
   bool begun() const { return begun_; }

@@ -113,9 +113,14 @@ absl::StatusOr<Scope> PolicyState::OpenScope(ScopeKind kind, absl::string_view b
   if (time_to_live == absl::ZeroDuration()) time_to_live = limits_.max_time_to_live;
 
   const std::lock_guard lock(change_mutex_);
-  if (Snapshot()->scopes.size() >= static_cast<size_t>(limits_.max_scopes)) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "all ", limits_.max_scopes, " scopes are held; retry when a holder has closed one"));
+  const auto held = Snapshot();
+  if (std::count_if(held->scopes.begin(), held->scopes.end(), [kind](const Scope& scope) {
+        return scope.kind == kind;
+      }) >= limits_.max_scopes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("all ", limits_.max_scopes,
+                     kind == ScopeKind::kCalls ? " scopes over calls" : " scopes over the process",
+                     " are held; retry when a holder has closed one"));
   }
   Scope scope;
   scope.id = absl::StrCat(absl::Hex(id_bits_(), absl::kZeroPad16),
@@ -174,7 +179,10 @@ absl::StatusOr<std::string> PolicyState::QuarantineBackend(absl::string_view bac
   const std::shared_ptr<const PolicySnapshot> current = Snapshot();
   const auto held = current->quarantined.find(canonical);
   const bool by_operator = held != current->quarantined.end() && !held->second.automatic;
-  if (automatic && by_operator) return canonical;
+  if (automatic && by_operator) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("'", canonical, "' is quarantined by an operator already"));
+  }
   Publish([&](PolicySnapshot& next) {
     next.quarantined[canonical] = QuarantineRecord{std::string(reason), automatic};
   });

@@ -63,7 +63,9 @@ inline constexpr size_t kMaxScopeHolderBytes = 128;
 inline constexpr size_t kMaxQuarantineReasonBytes = 256;
 
 struct PolicyLimits {
-  int max_scopes = 1024;  // Open at once; a scope is a few hundred bytes and one stream.
+  // Open at once of each kind, so that callers leave operators theirs; a scope is a few hundred
+  // bytes and one stream.
+  int max_scopes = 1024;
   absl::Duration max_time_to_live = absl::Hours(24);
 };
 
@@ -99,8 +101,8 @@ class PolicyState {
 
   // Both return the canonical name; INVALID_ARGUMENT for `auto` and for a reason that is long or
   // has control characters, since it stands in error texts. Quarantining again replaces the reason,
-  // except that an automatic quarantine leaves an operator's as it is. A backend that is not in
-  // this build may be quarantined.
+  // except that an automatic quarantine leaves an operator's as it is: ALREADY_EXISTS. A backend
+  // that is not in this build may be quarantined.
   absl::StatusOr<std::string> QuarantineBackend(absl::string_view backend, absl::string_view reason,
                                                 bool automatic);
   // FAILED_PRECONDITION if it is not quarantined.

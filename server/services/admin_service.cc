@@ -57,6 +57,10 @@ grpc::ServerUnaryReactor* AdminServiceImpl::Answer(grpc::CallbackServerContext* 
   return Reply(context, status);
 }
 
+void AdminServiceImpl::Tell(absl::string_view message, ServiceContext::Fields fields) const {
+  if (services_.on_policy_change) services_.on_policy_change(message, fields);
+}
+
 grpc::ServerUnaryReactor* AdminServiceImpl::GetPolicy(grpc::CallbackServerContext* context,
                                                       const grpc::ByteBuffer* request,
                                                       grpc::ByteBuffer* response) {
@@ -78,6 +82,8 @@ grpc::ServerUnaryReactor* AdminServiceImpl::SetForcedOverride(grpc::CallbackServ
         ATTN_RETURN_IF_ERROR(CheckInBuild(fields.backend(), *services_.registry));
         ATTN_ASSIGN_OR_RETURN(*answer.mutable_previous_backend(),
                               services_.policy->SetForced(fields.backend()));
+        Tell("backend forced by an operator",
+             {{"backend", fields.backend()}, {"previous", answer.previous_backend()}});
         return absl::OkStatus();
       });
 }
@@ -90,6 +96,7 @@ grpc::ServerUnaryReactor* AdminServiceImpl::ClearForcedOverride(
       context, *request, response,
       [this](const auto& /*fields*/, Response& answer) -> absl::Status {
         ATTN_ASSIGN_OR_RETURN(*answer.mutable_previous_backend(), services_.policy->ClearForced());
+        Tell("forced backend cleared by an operator", {{"previous", answer.previous_backend()}});
         return absl::OkStatus();
       });
 }
@@ -109,6 +116,8 @@ grpc::ServerUnaryReactor* AdminServiceImpl::QuarantineBackend(grpc::CallbackServ
         ATTN_ASSIGN_OR_RETURN(*answer.mutable_backend(),
                               services_.policy->QuarantineBackend(fields.backend(), fields.reason(),
                                                                   /*automatic=*/false));
+        Tell("backend quarantined by an operator",
+             {{"backend", answer.backend()}, {"reason", fields.reason()}});
         return absl::OkStatus();
       });
 }
@@ -122,6 +131,7 @@ grpc::ServerUnaryReactor* AdminServiceImpl::ReleaseBackend(grpc::CallbackServerC
       context, *request, response, [this](const Request& fields, Response& answer) -> absl::Status {
         ATTN_ASSIGN_OR_RETURN(*answer.mutable_backend(),
                               services_.policy->ReleaseBackend(fields.backend()));
+        Tell("backend released by an operator", {{"backend", answer.backend()}});
         return absl::OkStatus();
       });
 }

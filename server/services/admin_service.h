@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "proto/attention/v1/admin.grpc.pb.h"
 #include "server/services/admin_guard.h"
 #include "server/services/readiness.h"
@@ -56,6 +57,9 @@ class AdminServiceImpl final : public AdminCallbacks {
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
                                    const grpc::ByteBuffer& request, grpc::ByteBuffer* response,
                                    Handle handle);
+
+  // Once the change is in force.
+  void Tell(absl::string_view message, ServiceContext::Fields fields) const;
 
   const ServiceContext& services_;
   ScopeStreams* const scopes_;

@@ -31,6 +31,16 @@ namespace {
 
 namespace v1 = attention::v1;
 
+// Whoever refuses for want of room says when to come again; where memory gave out nobody can tell.
+constexpr absl::Duration kRetryWithoutMemory = absl::Seconds(1);
+
+std::optional<absl::Duration> RetryHint(const absl::Status& status) {
+  const std::optional<absl::Duration> said = RetryAfter(status);
+  const bool may_fit = status.code() == absl::StatusCode::kResourceExhausted &&
+                       RefusalReason(status) != kRefusedTooLarge;
+  return said || !may_fit ? said : kRetryWithoutMemory;
+}
+
 absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
@@ -57,9 +67,11 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
   void Start(const grpc::ByteBuffer& request) {
     services_.observer->OnCallStarted();
     record_.request_bytes = static_cast<int64_t>(request.Length());
-    // gRPC starts a call without a message if its caller goes before that is there.
+    // gRPC starts a call without a message if its caller goes before that is there, and if it takes
+    // the caller's stream back because max_receive_bytes is full.
     if (!request.Valid()) {
-      return End(CallEnd::kCancelled, CallStage::kReading, Gone("the request had arrived"));
+      return End(CallEnd::kCancelled, CallStage::kReading,
+                 Gone("the request had arrived, or max_receive_bytes was full"));
     }
     if (absl::Status status = Submit(request); !status.ok()) {
       End(CallEnd::kRefused, CallStage::kReading, std::move(status));
@@ -88,7 +100,7 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
     ATTN_ASSIGN_OR_RETURN(WireMessage wire, SplitTensors(message_->spans()));
     v1::AttendRequest fields;
     if (!fields.ParseFromString(wire.small_fields)) {
-      return absl::InvalidArgumentError("the message is no attention.v1.AttendRequest");
+      return absl::InvalidArgumentError(kUnreadable);
     }
     // Before anything else is refused: the log says whose call it was.
     record_.caller_id = caller_id_ = fields.metadata().caller_id();
@@ -186,7 +198,7 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
     record_.status = std::move(status);
     services_.observer->OnCallEnded(record_);
     EchoRequestId(request_id_, context_);
-    if (const std::optional<absl::Duration> delay = RetryAfter(record_.status)) {
+    if (const std::optional<absl::Duration> delay = RetryHint(record_.status)) {
       context_->AddTrailingMetadata("retry-after-ms",
                                     absl::StrCat(absl::ToInt64Milliseconds(*delay)));
     }

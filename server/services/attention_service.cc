@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/core/status_macros.h"
 #include "server/policy/selection.h"
 #include "server/services/attend_reactor.h"
@@ -26,7 +27,7 @@ absl::StatusOr<ParsedCall> ReadCall(const ReceivedMessage& message) {
   ATTN_ASSIGN_OR_RETURN(WireMessage wire, SplitTensors(call));
   v1::AttendRequest fields;
   if (!fields.ParseFromString(wire.small_fields)) {
-    return absl::InvalidArgumentError("call: no attention.v1.AttendRequest");
+    return absl::InvalidArgumentError(absl::StrCat("call: ", kUnreadable));
   }
   return ParseCall(fields, std::move(wire.tensors), PayloadRule::kOptional);
 }

@@ -15,12 +15,12 @@ void BackendFaults::Record(const std::string& backend, const absl::Status& statu
     if (faults != kFaultsBeforeQuarantine) return;
     faults = 0;  // Counted anew after a release.
   }
-  // Refused only if an operator's quarantine already stands, which then stays.
   const std::string reason =
       absl::StrCat(kFaultsBeforeQuarantine,
                    " errors in a row, the last: ", Quoted(absl::string_view(status.message())));
-  policy_->QuarantineBackend(backend, reason, /*automatic=*/true).IgnoreError();
-  if (on_quarantine_) on_quarantine_(backend, reason);
+  // Refused only where an operator's quarantine stands, which then stays.
+  const bool quarantined = policy_->QuarantineBackend(backend, reason, /*automatic=*/true).ok();
+  if (quarantined && on_quarantine_) on_quarantine_(backend, reason);
 }
 
 }  // namespace attn

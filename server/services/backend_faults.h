@@ -21,7 +21,8 @@ inline constexpr int kFaultsBeforeQuarantine = 3;
 // Thread-safe. An operator releases what was quarantined (AdminService.ReleaseBackend).
 class BackendFaults {
  public:
-  // Called with the backend and the reason, on the thread of the last call that failed.
+  // Called with the backend and the reason once it is quarantined, on the thread of the last call
+  // that failed.
   using OnQuarantine = std::function<void(const std::string&, const std::string&)>;
 
   explicit BackendFaults(PolicyState* policy, OnQuarantine on_quarantine = nullptr)

@@ -17,7 +17,8 @@ namespace attn {
 // INVALID_ARGUMENT for a host that does not resolve or belongs to another machine.
 absl::StatusOr<std::vector<std::string>> ResolveTcpAddress(const std::string& address);
 
-// True for an address of ResolveTcpAddress that only this machine can reach.
+// True for an address of ResolveTcpAddress that only this machine can reach. The warnings of
+// server/config/option_combinations.cc judge as it does.
 bool IsLoopback(absl::string_view resolved);
 
 // A Unix socket's path, locked against other servers as long as this lives. The lock is a file

@@ -27,10 +27,11 @@ int64_t ResidentBytes() {
   return read == 2 ? static_cast<int64_t>(resident_pages) * sysconf(_SC_PAGESIZE) : 0;
 }
 
-// Of the heap, by those who allocated it.
-int64_t AllocatedBytes() {
+// Resident, less what the heap's owners have allocated.
+int64_t UnusedBytes() {
   const struct mallinfo2 heap = mallinfo2();
-  return static_cast<int64_t>(heap.uordblks + heap.hblkhd);
+  const auto allocated_bytes = static_cast<int64_t>(heap.uordblks + heap.hblkhd);
+  return std::max(int64_t{0}, ResidentBytes() - allocated_bytes);  // Not all of it was touched.
 }
 
 bool IsIdle(const QueueLoad& load) {
@@ -40,12 +41,19 @@ bool IsIdle(const QueueLoad& load) {
 
 }  // namespace
 
+bool TrimRule::IsWorthwhile(int64_t unused_bytes) {
+  least_unused_bytes_ = std::min(least_unused_bytes_, unused_bytes);
+  return unused_bytes > least_unused_bytes_ + kWorthwhileBytes;
+}
+
 MemoryReturn::MemoryReturn(const Executor* executor)
     : executor_(executor), looks_(kLookInterval, [this] { Look(); }) {}
 
 void MemoryReturn::Look() {
   if (!IsIdle(executor_->load())) return;
-  if (ResidentBytes() > AllocatedBytes() + kWorthwhileBytes) malloc_trim(0);
+  if (!rule_.IsWorthwhile(UnusedBytes())) return;
+  malloc_trim(0);
+  rule_.Trimmed(UnusedBytes());
 }
 
 }  // namespace attn

@@ -2,6 +2,8 @@
 #ifndef ATTN_SERVER_SERVICES_MEMORY_RETURN_H_
 #define ATTN_SERVER_SERVICES_MEMORY_RETURN_H_
 
+#include <cstdint>
+
 #include "server/executor/executor.h"
 #include "server/services/periodic.h"
 
@@ -12,6 +14,20 @@ namespace attn {
 // M_MMAP_THRESHOLD, M_ARENA_MAX or M_TRIM_THRESHOLD was set), while malloc_trim left 14 MB and cost
 // nothing measurable. It runs when the executor has nothing to do and the process holds much more
 // than is in use.
+
+// Decides when. What a trim cannot give back (idle buffers of the pool, a driver's mappings) must
+// not ask for the next one. Belongs to one thread.
+class TrimRule {
+ public:
+  // `unused_bytes`: resident, but not allocated in the heap.
+  bool IsWorthwhile(int64_t unused_bytes);
+  // After a trim.
+  void Trimmed(int64_t unused_bytes) { least_unused_bytes_ = unused_bytes; }
+
+ private:
+  int64_t least_unused_bytes_ = 0;  // Since the last trim.
+};
+
 class MemoryReturn {
  public:
   // Borrows it.
@@ -21,6 +37,7 @@ class MemoryReturn {
   void Look();
 
   const Executor* const executor_;
+  TrimRule rule_;
   Periodic looks_;  // The last member: it uses the others.
 };
 

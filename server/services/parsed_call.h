@@ -17,6 +17,10 @@
 
 namespace attn {
 
+// Of bytes that protobuf refuses; it does not say where.
+inline constexpr char kUnreadable[] =
+    "no attention.v1.AttendRequest: malformed, nested too deep, or a text is no UTF-8";
+
 // A tensor of the request. Its payload still lies in pieces of the received message.
 struct InputTensor {
   std::string name;

@@ -27,25 +27,16 @@ void Readiness::Tell(grpc::HealthCheckServiceInterface* health) {
 }
 
 void Readiness::SetReady() {
+  const bool can_serve = CanServe();
   absl::MutexLock lock(&mutex_);
   started_ = true;
-  Update();
+  Update(can_serve);
 }
 
 void Readiness::AnnounceDrain() {
   absl::MutexLock lock(&mutex_);
   draining_ = true;
-  Update();
-}
-
-bool Readiness::ready() const {
-  absl::MutexLock lock(&mutex_);
-  return ready_;
-}
-
-bool Readiness::draining() const {
-  absl::MutexLock lock(&mutex_);
-  return draining_;
+  Update(/*can_serve=*/false);  // Whether or not it could.
 }
 
 bool Readiness::CanServe() const {
@@ -57,12 +48,13 @@ bool Readiness::CanServe() const {
 }
 
 void Readiness::Look() {
+  const bool can_serve = CanServe();
   absl::MutexLock lock(&mutex_);
-  Update();
+  Update(can_serve);
 }
 
-void Readiness::Update() {
-  const bool ready = started_ && !draining_ && CanServe();
+void Readiness::Update(bool can_serve) {
+  const bool ready = started_ && !draining_ && can_serve;
   if (ready == ready_) return;
   ready_ = ready;
   for (grpc::HealthCheckServiceInterface* health : told_) TellReady(*health, ready);

@@ -2,6 +2,7 @@
 #ifndef ATTN_SERVER_SERVICES_READINESS_H_
 #define ATTN_SERVER_SERVICES_READINESS_H_
 
+#include <atomic>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -22,7 +23,8 @@ inline constexpr char kReadinessName[] = "readiness";
 
 // Ready from SetReady on, while a backend is available and not quarantined, until AnnounceDrain.
 // What backends can do is looked at five times a second: a device that goes away tells nobody, and
-// the quarantine of a backend is then seen by the same look. Thread-safe.
+// the quarantine of a backend is then seen by the same look. Thread-safe. A look waits for drivers,
+// which may hang; nothing else waits for a look.
 class Readiness {
  public:
   static constexpr absl::Duration kInterval = absl::Milliseconds(200);
@@ -36,21 +38,22 @@ class Readiness {
   void SetReady() ABSL_LOCKS_EXCLUDED(mutex_);
   void AnnounceDrain() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  bool ready() const ABSL_LOCKS_EXCLUDED(mutex_);
-  bool draining() const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool ready() const { return ready_; }
+  bool draining() const { return draining_; }
 
  private:
-  bool CanServe() const;
+  bool CanServe() const ABSL_LOCKS_EXCLUDED(mutex_);
   void Look() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Update() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Update(bool can_serve) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Registry* const registry_;
   const PolicyState* const policy_;
-  mutable absl::Mutex mutex_;
+  absl::Mutex mutex_;  // Of changes, so that health is told of them in their order.
   std::vector<grpc::HealthCheckServiceInterface*> told_ ABSL_GUARDED_BY(mutex_);
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
-  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
-  bool ready_ ABSL_GUARDED_BY(mutex_) = false;
+  // Written under mutex_.
+  std::atomic<bool> draining_ = false;
+  std::atomic<bool> ready_ = false;
   Periodic looks_;  // The last member: it uses the others.
 };
 

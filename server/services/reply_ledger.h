@@ -1,4 +1,4 @@
-// Bytes of replies that are on their way: computed, outside the executor's budget, not yet taken by
+// Replies that are on their way: computed, outside the executor's budget, not yet taken by
 // their callers.
 #ifndef ATTN_SERVER_SERVICES_REPLY_LEDGER_H_
 #define ATTN_SERVER_SERVICES_REPLY_LEDGER_H_
@@ -26,12 +26,21 @@ class ReplyLedger {
     return WithRetryAfter(WithRefusal(full, kRefusedUnread), absl::Milliseconds(100));
   }
 
-  void Add(int64_t bytes) { bytes_.fetch_add(bytes, std::memory_order_relaxed); }
-  void Remove(int64_t bytes) { bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
+  void Add(int64_t bytes) {
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    replies_.fetch_add(1, std::memory_order_relaxed);
+  }
+  void Remove(int64_t bytes) {
+    bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    replies_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  int64_t replies() const { return replies_.load(std::memory_order_relaxed); }
 
  private:
   const int64_t max_bytes_;
   std::atomic<int64_t> bytes_ = 0;
+  std::atomic<int64_t> replies_ = 0;
 };
 
 }  // namespace attn

@@ -51,10 +51,12 @@ struct ReplyMemory {
   explicit ReplyMemory(ReplyLedger* counted_in) : ledger(counted_in) {}
   ReplyMemory(const ReplyMemory&) = delete;
   ReplyMemory& operator=(const ReplyMemory&) = delete;
-  ~ReplyMemory() { ledger->Remove(bytes); }
+  ~ReplyMemory() {
+    if (bytes > 0) ledger->Remove(bytes);
+  }
 
   ReplyLedger* const ledger;
-  int64_t bytes = 0;
+  int64_t bytes = 0;  // 0 = not counted yet, or nothing to send.
   std::vector<BufferPool::Lease> leases;
   PlanTensors plan;
 };
@@ -112,7 +114,7 @@ ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lea
     AppendPlan(owner->plan, &parts);
   }
   owner->bytes = parts.payload_bytes;
-  ledger->Add(owner->bytes);
+  if (owner->bytes > 0) ledger->Add(owner->bytes);
   parts.owner = std::move(owner);
   return parts;
 }

@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "google/protobuf/stubs/logging.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
@@ -17,10 +18,12 @@
 namespace attn {
 namespace {
 
-// From the last admitted call's end to the closing of connections: replies reach their callers.
-constexpr absl::Duration kFarewell = absl::Seconds(2);
+// From the last reply to the closing of connections: what gRPC has taken goes out.
+constexpr absl::Duration kFarewell = absl::Milliseconds(500);
+// How often the end of draining looks whether all replies are gone.
+constexpr absl::Duration kReplyPoll = absl::Milliseconds(10);
 
-// Nobody but the owner may connect.
+// Nobody but the owner may connect. Twin: server/config/option_combinations.cc, for its warnings.
 bool IsOwnersAlone(mode_t unix_mode) { return (unix_mode & 077) == 0; }
 
 int64_t Calls(const QueueLoad& load) {
@@ -36,12 +39,21 @@ Server::Server(const ServiceContext& services)
       readiness_(services.registry, services.policy),
       memory_return_(services.executor) {}
 
-Server::~Server() { Drain(absl::ZeroDuration()); }
+Server::~Server() {
+  if (!drained_) Drain(absl::ZeroDuration());
+  // What is left are the last bytes of replies, and streams of others (health watches, reflection),
+  // which would last for ever.
+  const absl::Time end = absl::Now() + (cut_off_calls_ == 0 ? kFarewell : absl::ZeroDuration());
+  for (ListenerGroup& group : groups_) group.Stop(end);
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenOptions& options,
                                                       const ServiceContext& services) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  // Protobuf would write a line for each text that is no UTF-8, on the thread that reads the call,
+  // which stands still where nobody reads the lines.
+  google::protobuf::SetLogHandler(nullptr);
   std::unique_ptr<Server> server(new Server(services));
   ATTN_RETURN_IF_ERROR(server->Listen(options));
   return server;
@@ -49,7 +61,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenOptions& optio
 
 absl::Status Server::Listen(const ListenOptions& options) {
   if (options.addresses.empty()) return absl::InvalidArgumentError("listen: no address");
-  ATTN_RETURN_IF_ERROR(CheckTlsFiles(options.tls));
+  if (!options.tls.empty()) ATTN_RETURN_IF_ERROR(ReadTlsFiles(options.tls).status());
   ATTN_RETURN_IF_ERROR(ResolveAddresses(options));
   SetQuota(options, &quota_);
   for (const bool safe : {true, false}) ATTN_RETURN_IF_ERROR(StartGroup(options, safe));
@@ -100,17 +112,14 @@ absl::Status Server::StartGroup(const ListenOptions& options, bool safe) {
 }
 
 bool Server::Drain(absl::Duration limit) {
-  if (stopped_) return cut_off_calls_ == 0;
-  stopped_ = true;
+  drained_ = true;
   readiness_.AnnounceDrain();
-  const bool drained = services_.executor->Drain(limit);
-  if (!drained) cut_off_calls_ = Calls(services_.executor->load());
+  const absl::Time deadline = absl::Now() + limit;
+  services_.executor->Drain(limit);
+  while (services_.replies->replies() > 0 && absl::Now() < deadline) absl::SleepFor(kReplyPoll);
+  cut_off_calls_ = Calls(services_.executor->load()) + services_.replies->replies();
   scopes_.EndAll();
-  // What is left are replies on their way, and streams of others (health watches, reflection),
-  // which would last for ever.
-  const absl::Time end = absl::Now() + (drained ? kFarewell : absl::ZeroDuration());
-  for (ListenerGroup& group : groups_) group.Stop(end);
-  return drained;
+  return cut_off_calls_ == 0;
 }
 
 }  // namespace attn

@@ -30,6 +30,8 @@ class Server {
   // outlives the server.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ListenOptions& options,
                                                        const ServiceContext& services);
+  // Closes the listeners, after a Drain that waits for nothing if there was none. gRPC may wait up
+  // to 10 s for a peer that reads nothing.
   ~Server();
 
   // As bound, in the order given: `127.0.0.1:8601`, `unix:PATH`. One that names several addresses
@@ -45,11 +47,12 @@ class Server {
   bool ready() const { return readiness_.ready(); }
   bool draining() const { return readiness_.draining(); }  // From the announcement on.
 
-  // Readiness turns off and new calls are refused with UNAVAILABLE; admitted ones finish,
-  // within the limit; then scopes end and the listeners close. False if the limit cut calls off.
+  // Readiness turns off and new calls are refused with UNAVAILABLE; admitted ones finish and their
+  // replies go out, within the limit; then scopes end. False if the limit is over and calls are
+  // left, which destruction cuts off.
   bool Drain(absl::Duration limit);
 
-  // How many admitted calls Drain has cut off.
+  // How many calls Drain has left.
   int64_t cut_off_calls() const { return cut_off_calls_; }
 
  private:
@@ -76,7 +79,7 @@ class Server {
   Readiness readiness_;  // Tells the groups: it goes before them.
   MemoryReturn memory_return_;
   int64_t cut_off_calls_ = 0;
-  bool stopped_ = false;
+  bool drained_ = false;
 };
 
 }  // namespace attn

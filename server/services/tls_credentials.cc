@@ -33,12 +33,17 @@ FileStamps StampsOf(const TlsFiles& files) {
   return {StampOf(files.certificate), StampOf(files.key), StampOf(files.client_ca)};
 }
 
-// gRPC insists on authorities. Where no client is asked for a certificate, any will do.
-grpc_ssl_server_certificate_config* ToConfig(const TlsMaterial& material) {
+using CertificateConfig = grpc_ssl_server_certificate_config;
+
+// Never null. gRPC insists on authorities; where no client is asked for a certificate, any will do.
+absl::StatusOr<CertificateConfig*> ToConfig(const TlsMaterial& material) {
   const grpc_ssl_pem_key_cert_pair pair{material.key.c_str(), material.certificate.c_str()};
   const std::string& authorities =
       material.client_ca.empty() ? material.certificate : material.client_ca;
-  return grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
+  CertificateConfig* config =
+      grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
+  if (config == nullptr) return absl::InternalError("gRPC makes no configuration of the TLS files");
+  return config;
 }
 
 // gRPC asks for the certificate when the listener is made and before every handshake.
@@ -69,28 +74,33 @@ class TlsServerCredentials final : public grpc::ServerCredentials {
     return grpc_server_add_http2_port(server, address.c_str(), credentials_);
   }
 
-  static grpc_ssl_certificate_config_reload_status Fetch(
-      void* self, grpc_ssl_server_certificate_config** config) {
+  static grpc_ssl_certificate_config_reload_status Fetch(void* self, CertificateConfig** config) {
     return static_cast<TlsServerCredentials*>(self)->FetchConfig(config);
   }
 
-  grpc_ssl_certificate_config_reload_status FetchConfig(grpc_ssl_server_certificate_config** config)
+  grpc_ssl_certificate_config_reload_status FetchConfig(CertificateConfig** config)
       ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
-    if (!given_) {
-      given_ = true;
-      *config = ToConfig(material_);
-      material_ = {};
-      return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+    absl::StatusOr<CertificateConfig*> fetched = nullptr;
+    bool first = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      first = !std::exchange(given_, true);
+      fetched = first ? ToConfig(std::exchange(material_, {})) : ReadIfChanged();
     }
-    const FileStamps now = StampsOf(files_);
-    if (now == stamps_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
-    stamps_ = now;  // Bad files are not read again either until they change.
-    const absl::StatusOr<TlsMaterial> material = ReadTlsFiles(files_);
-    if (reloaded_ != nullptr) reloaded_(material.status());
-    if (!material.ok()) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
-    *config = ToConfig(*material);
+    if (fetched.ok() && *fetched == nullptr) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+    if (!first && reloaded_ != nullptr) reloaded_(fetched.status());
+    if (!fetched.ok()) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
+    *config = *fetched;
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+  }
+
+  // Null if nothing has changed. Under the lock, so that what was read last is given last.
+  absl::StatusOr<CertificateConfig*> ReadIfChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const FileStamps now = StampsOf(files_);
+    if (now == stamps_) return nullptr;
+    stamps_ = now;  // Bad files are not read again either until they change.
+    ATTN_ASSIGN_OR_RETURN(const TlsMaterial material, ReadTlsFiles(files_));
+    return ToConfig(material);
   }
 
   const TlsFiles files_;

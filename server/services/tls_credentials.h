@@ -15,7 +15,7 @@ namespace attn {
 // For one listener; outlives its server. The files are looked at before every handshake and read
 // again when one of them has changed, so that a new certificate serves the next connection; open
 // connections keep theirs. What cannot be used (ReadTlsFiles) leaves the old in use. `reloaded` is
-// told of either; it may be empty and is called from any thread.
+// told of either, before gRPC sees the new; it may be empty and is called from any thread.
 //
 // gRPC's own FileWatcherCertificateProvider would be simpler, but 1.51 forgets the old certificate
 // when the new one and its key do not match, and then refuses every client.

@@ -28,10 +28,10 @@ struct TlsMaterial {
 
 // FAILED_PRECONDITION for a file that is missing, unreadable, no PEM, out of date or not the
 // partner of the other: names the key of the configuration, the file and the cure.
-// INVALID_ARGUMENT where a key of the configuration is missing.
+// Every such mistake, one a line. INVALID_ARGUMENT where a key of the configuration is missing.
 absl::StatusOr<TlsMaterial> ReadTlsFiles(const TlsFiles& files);
 
-// The same without the material; OK for no TLS at all.
+// The same of those that are given, whichever they are; OK for no TLS at all.
 absl::Status CheckTlsFiles(const TlsFiles& files);
 
 }  // namespace attn

@@ -1,8 +1,8 @@
 // Calls as counters and histograms:
 //
 //   attn_calls_started_total                        every call that was received
-//   attn_calls_ended_total{end}                     finished, refused, cancelled: together every
-//   one attn_calls_total{backend,device,code}           ended calls by status code
+//   attn_calls_ended_total{end}                     ended calls: finished, refused or cancelled
+//   attn_calls_total{backend,device,code}           ended calls by status code
 //   attn_calls_refused_total{reason}                server/executor/refusal.h
 //   attn_calls_cancelled_total{stage}               how far they had come
 //   attn_selections_total{rule,backend}             calls for which a backend was chosen

@@ -82,10 +82,10 @@ absl::string_view LineWriter::WriteOut(absl::string_view text) const {
 
 bool LineWriter::WaitUntilWritable() const {
   pollfd descriptor{fd_, POLLOUT, 0};
-  while (poll(&descriptor, 1, kPollMs) <= 0) {
-    if (Expired()) return false;
+  while (!Expired()) {
+    if (poll(&descriptor, 1, kPollMs) > 0) return true;
   }
-  return true;
+  return false;
 }
 
 bool LineWriter::Expired() const {

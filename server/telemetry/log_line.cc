@@ -39,7 +39,9 @@ LogLine::LogLine(absl::Time time, LogLevel level, absl::string_view message) {
 }
 
 void LogLine::Add(absl::string_view key, absl::string_view text) {
-  fields_.push_back({std::string(key), JsonString(Cut(text)), IsPlain(text)});
+  std::string shown = Cut(text);
+  const bool bare = IsPlain(shown);
+  fields_.push_back({std::string(key), JsonString(std::move(shown)), bare});
 }
 
 void LogLine::Add(absl::string_view key, int64_t number) {

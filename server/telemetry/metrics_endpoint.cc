@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <exception>
 #include <string>
 #include <thread>
@@ -41,7 +43,9 @@ bool IsPort(absl::string_view text) {
 struct ListenAddress {
   std::string text;  // In the form that civetweb takes.
   in_addr ipv4{};    // 0.0.0.0 if it is an IPv6 one.
+  in6_addr ipv6{};
   bool is_ipv6 = false;
+  uint16_t port = 0;
 };
 
 // Strict, since civetweb also takes lists of ports and suffixes that mean TLS and redirection.
@@ -52,11 +56,13 @@ absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view address) {
     std::string host(address.substr(0, colon));
     if (host == "localhost") host = "127.0.0.1";
     ListenAddress parsed{absl::StrCat(host, ":", port)};
+    int number = 0;
+    (void)absl::SimpleAtoi(port, &number);  // IsPort says that it is one.
+    parsed.port = static_cast<uint16_t>(number);
     if (inet_pton(AF_INET, host.c_str(), &parsed.ipv4) == 1) return parsed;
     absl::string_view inner = host;
-    in6_addr ipv6;
     parsed.is_ipv6 = absl::ConsumePrefix(&inner, "[") && absl::ConsumeSuffix(&inner, "]") &&
-                     inet_pton(AF_INET6, std::string(inner).c_str(), &ipv6) == 1;
+                     inet_pton(AF_INET6, std::string(inner).c_str(), &parsed.ipv6) == 1;
     if (parsed.is_ipv6) return parsed;
   }
   return absl::InvalidArgumentError(
@@ -65,12 +71,44 @@ absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view address) {
                    "localhost, and a port from 0 (any) to 65535"));
 }
 
-absl::Status CannotListen(absl::string_view address, bool is_ipv6, absl::string_view why) {
-  return absl::FailedPreconditionError(absl::StrCat(
-      "cannot serve metrics on ", address,
-      ": the port is taken or not permitted, or the address is ", "not of this machine",
-      is_ipv6 ? ", or civetweb was built without IPv6 (as Debian's is)" : "", " (", why,
-      "); choose another with --metrics_listen, port 0 = any free one"));
+absl::Status CannotListen(absl::string_view address, absl::string_view why) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("cannot serve metrics on ", address, ": ", why,
+                   "; choose another with --metrics_listen, port 0 = any free one, off = none"));
+}
+
+std::string Reason(int error) {
+  switch (error) {
+    case EADDRINUSE:
+      return "the port is taken by another program";
+    case EACCES:
+      return "this process may not listen on that port, as on most below 1024";
+    case EADDRNOTAVAIL:
+      return "the address is not of this machine";
+    default:
+      return std::strerror(error);
+  }
+}
+
+// Binds for a moment: civetweb tells no reason.
+absl::Status TryListening(absl::string_view address, const ListenAddress& listen) {
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(listen.port);
+  v4.sin_addr = listen.ipv4;
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(listen.port);
+  v6.sin6_addr = listen.ipv6;
+  const int fd = socket(listen.is_ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return CannotListen(address, Reason(errno));
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  const int bound = listen.is_ipv6 ? bind(fd, reinterpret_cast<sockaddr*>(&v6), sizeof(v6))
+                                   : bind(fd, reinterpret_cast<sockaddr*>(&v4), sizeof(v4));
+  const int error = bound == 0 && ::listen(fd, 1) == 0 ? 0 : errno;
+  close(fd);
+  return error == 0 ? absl::OkStatus() : CannotListen(address, Reason(error));
 }
 
 // Opens and closes connections until told to stop. civetweb looks at its stop flag every 2 s or
@@ -93,6 +131,7 @@ void Knock(in_addr host, int port, const absl::Notification& stop) {
 absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Create(absl::string_view address,
                                                                          Metrics metrics) {
   ATTN_ASSIGN_OR_RETURN(const ListenAddress listen, ParseListenAddress(address));
+  ATTN_RETURN_IF_ERROR(TryListening(address, listen));
   // The library's exceptions end here.
   try {
     auto exposer = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
@@ -102,8 +141,11 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Create(absl::s
     const int port = exposer->GetListeningPorts().at(0);
     return std::unique_ptr<MetricsEndpoint>(
         new MetricsEndpoint(std::move(metrics), std::move(exposer), listen.ipv4, port));
-  } catch (const std::exception& error) {
-    return CannotListen(address, listen.is_ipv6, error.what());
+  } catch (const std::exception&) {  // What it says is of its own insides.
+    return CannotListen(address, listen.is_ipv6
+                                     ? "civetweb was built without IPv6 (as Debian's is)"
+                                     : "the HTTP server could not start; threads or open files may "
+                                       "be at their limit");
   }
 }
 

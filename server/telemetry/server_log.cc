@@ -1,14 +1,13 @@
 #include "server/telemetry/server_log.h"
 
-#include <atomic>
 #include <cstddef>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "kernels/core/nearest_name.h"
 #include "server/executor/refusal.h"
-#include "server/telemetry/line_writer.h"
 #include "server/telemetry/log_line.h"
 
 namespace attn {
@@ -64,50 +63,31 @@ absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name) {
   for (size_t i = 0; i < std::size(kLogLevelNames); ++i) {
     if (name == kLogLevelNames[i]) return static_cast<LogLevel>(i);
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("log level '", name.substr(0, 100),
-                   "' is unknown, known: ", absl::StrJoin(kLogLevelNames, ", ")));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "log level ", Quoted(name), " is unknown, known: ", absl::StrJoin(kLogLevelNames, ", ")));
 }
 
-class ServerLog::Impl {
- public:
-  explicit Impl(const LogOptions& options)
-      : format(options.format),
-        level(options.level),
-        slow_call_ns(absl::ToInt64Nanoseconds(options.slow_call)),
-        writer(options.fd) {}
-
-  const LogFormat format;
-  std::atomic<LogLevel> level;
-  std::atomic<int64_t> slow_call_ns;
-  LineWriter writer;
-};
-
-ServerLog::ServerLog(const LogOptions& options) : impl_(std::make_unique<Impl>(options)) {}
-ServerLog::~ServerLog() = default;
-
-LogLevel ServerLog::level() const { return impl_->level; }
-LogLevel ServerLog::SetLevel(LogLevel level) { return impl_->level.exchange(level); }
-void ServerLog::SetSlowCall(absl::Duration slow_call) {
-  impl_->slow_call_ns = absl::ToInt64Nanoseconds(slow_call);
-}
-int64_t ServerLog::dropped_lines() const { return impl_->writer.dropped_lines(); }
+ServerLog::ServerLog(const LogOptions& options)
+    : format_(options.format),
+      level_(options.level),
+      slow_call_ns_(absl::ToInt64Nanoseconds(options.slow_call)),
+      writer_(options.fd) {}
 
 void ServerLog::Write(LogLevel level, absl::string_view message, Fields fields) {
-  if (level < impl_->level) return;
+  if (level < level_) return;
   LogLine line(absl::Now(), level, message);
   for (const auto& [key, value] : fields) line.Add(key, value);
-  impl_->writer.Write(line.Format(impl_->format));
+  writer_.Write(line.Format(format_));
 }
 
 void ServerLog::OnCallEnded(const CallRecord& record) {
-  const bool slow = record.times.total_ns >= impl_->slow_call_ns;
+  const bool slow = record.times.total_ns >= slow_call_ns_;
   const bool fault = IsFault(record.status.code());
   const LogLevel level = slow || fault ? LogLevel::kWarning : LogLevel::kDebug;
-  if (level < impl_->level) return;
+  if (level < level_) return;
   LogLine line(absl::Now(), level, fault ? "faulty call" : slow ? "slow call" : "call");
   AddCall(record, &line);
-  impl_->writer.Write(line.Format(impl_->format));
+  writer_.Write(line.Format(format_));
 }
 
 }  // namespace attn

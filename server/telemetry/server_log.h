@@ -7,9 +7,9 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -17,14 +17,15 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/executor/call_observer.h"
+#include "server/telemetry/line_writer.h"
 
 namespace attn {
 
 enum class LogLevel : uint8_t {
   kDebug,    // Every call.
-  kInfo,     // The server's own life: start, reload, drain, quarantine.
+  kInfo,     // The server's own life: start, reload, drain, what an operator changes.
   kWarning,  // Slow calls, faults, a reload that was refused.
-  kError,
+  kError,    // What keeps it from serving: a backend that it quarantined itself, none that can.
   kOff,
 };
 inline constexpr const char* kLogLevelNames[] = {"debug", "info", "warning", "error", "off"};
@@ -45,12 +46,14 @@ struct LogOptions {
 // and lines over the bounded queue are dropped and counted.
 class ServerLog : public CallObserver {
  public:
+  // Its end writes what is queued, for a second at most.
   explicit ServerLog(const LogOptions& options);
-  ~ServerLog() override;  // Writes what is queued, for a second at most.
 
-  LogLevel level() const;
-  LogLevel SetLevel(LogLevel level);  // Returns the previous one.
-  void SetSlowCall(absl::Duration slow_call);
+  LogLevel level() const { return level_; }
+  LogLevel SetLevel(LogLevel level) { return level_.exchange(level); }  // Returns the previous one.
+  void SetSlowCall(absl::Duration slow_call) {
+    slow_call_ns_ = absl::ToInt64Nanoseconds(slow_call);
+  }
 
   // An event of the server itself. `fields` follow the message as key=value.
   using Fields = std::initializer_list<std::pair<absl::string_view, std::string>>;
@@ -62,11 +65,13 @@ class ServerLog : public CallObserver {
   void OnCallEnded(const CallRecord& record) override;
   void OnQueueChanged(const QueueLoad& /*load*/) override {}
 
-  int64_t dropped_lines() const;
+  int64_t dropped_lines() const { return writer_.dropped_lines(); }
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  const LogFormat format_;
+  std::atomic<LogLevel> level_;
+  std::atomic<int64_t> slow_call_ns_;
+  LineWriter writer_;
 };
 
 }  // namespace attn

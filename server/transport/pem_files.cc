@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -79,8 +80,8 @@ int NoPassphrase(char* /*to*/, int /*size*/, int /*writing*/, void* asked) {
   return -1;
 }
 
-absl::StatusOr<std::vector<Certificate>> ReadCertificates(const PemFile& file,
-                                                          const std::string& text) {
+absl::StatusOr<std::vector<Certificate>> ParseCertificates(const PemFile& file,
+                                                           const std::string& text) {
   std::vector<Certificate> certificates;
   const Bio bio = Open(text);
   while (X509* one = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
@@ -94,7 +95,7 @@ absl::StatusOr<std::vector<Certificate>> ReadCertificates(const PemFile& file,
                           : absl::StrCat("is damaged after certificate ", certificates.size()));
 }
 
-absl::StatusOr<PrivateKey> ReadPrivateKey(const PemFile& file, const std::string& text) {
+absl::StatusOr<PrivateKey> ParsePrivateKey(const PemFile& file, const std::string& text) {
   bool passphrase_asked = false;
   PrivateKey key(
       PEM_read_bio_PrivateKey(Open(text).get(), nullptr, NoPassphrase, &passphrase_asked));
@@ -131,7 +132,7 @@ absl::Status CheckDates(const PemFile& file, const X509& certificate) {
 
 absl::StatusOr<std::string> ReadAuthorities(const PemFile& file) {
   ATTN_ASSIGN_OR_RETURN(std::string text, ReadText(file));
-  ATTN_ASSIGN_OR_RETURN(const std::vector<Certificate> authorities, ReadCertificates(file, text));
+  ATTN_ASSIGN_OR_RETURN(const std::vector<Certificate> authorities, ParseCertificates(file, text));
   absl::Status dates;
   for (const Certificate& authority : authorities) {
     dates = CheckDates(file, *authority);
@@ -140,13 +141,31 @@ absl::StatusOr<std::string> ReadAuthorities(const PemFile& file) {
   return dates;
 }
 
+absl::StatusOr<std::string> ReadChain(const PemFile& file) {
+  ATTN_ASSIGN_OR_RETURN(std::string text, ReadText(file));
+  ATTN_ASSIGN_OR_RETURN(const std::vector<Certificate> chain, ParseCertificates(file, text));
+  ATTN_RETURN_IF_ERROR(CheckDates(file, *chain[0]));
+  return text;
+}
+
+absl::StatusOr<std::string> ReadKey(const PemFile& file) {
+  ATTN_ASSIGN_OR_RETURN(std::string text, ReadText(file));
+  ATTN_RETURN_IF_ERROR(ParsePrivateKey(file, text).status());
+  return text;
+}
+
 absl::StatusOr<PemKeyPair> ReadKeyPair(const PemFile& certificate, const PemFile& key) {
-  PemKeyPair pair;
-  ATTN_ASSIGN_OR_RETURN(pair.certificate, ReadText(certificate));
-  ATTN_ASSIGN_OR_RETURN(pair.key, ReadText(key));
+  absl::StatusOr<std::string> chain_text = ReadChain(certificate);
+  absl::StatusOr<std::string> key_text = ReadKey(key);
+  if (!chain_text.ok() && !key_text.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(chain_text.status().message(), "\n", key_text.status().message()));
+  }
+  ATTN_RETURN_IF_ERROR(chain_text.status());
+  ATTN_RETURN_IF_ERROR(key_text.status());
   ATTN_ASSIGN_OR_RETURN(const std::vector<Certificate> chain,
-                        ReadCertificates(certificate, pair.certificate));
-  ATTN_ASSIGN_OR_RETURN(const PrivateKey private_key, ReadPrivateKey(key, pair.key));
+                        ParseCertificates(certificate, *chain_text));
+  ATTN_ASSIGN_OR_RETURN(const PrivateKey private_key, ParsePrivateKey(key, *key_text));
   const bool match = X509_check_private_key(chain[0].get(), private_key.get()) == 1;
   ERR_clear_error();
   if (!match) {
@@ -154,8 +173,7 @@ absl::StatusOr<PemKeyPair> ReadKeyPair(const PemFile& certificate, const PemFile
         key, absl::StrCat("is not the key of the first certificate in ", Quoted(certificate.path),
                           " (", certificate.setting, "); name the key that it was issued for"));
   }
-  ATTN_RETURN_IF_ERROR(CheckDates(certificate, *chain[0]));
-  return pair;
+  return PemKeyPair{*std::move(chain_text), *std::move(key_text)};
 }
 
 }  // namespace attn

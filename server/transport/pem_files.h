@@ -26,7 +26,14 @@ struct PemKeyPair {
 // The certificates of authorities; at least one of them is valid today.
 absl::StatusOr<std::string> ReadAuthorities(const PemFile& file);
 
-// A chain, whose first certificate is valid today and belongs to the key.
+// A chain, whose first certificate is valid today.
+absl::StatusOr<std::string> ReadChain(const PemFile& file);
+
+// A private key without a passphrase.
+absl::StatusOr<std::string> ReadKey(const PemFile& file);
+
+// Both, and the key is that of the first certificate. The error has the mistakes of both, one a
+// line.
 absl::StatusOr<PemKeyPair> ReadKeyPair(const PemFile& certificate, const PemFile& key);
 
 }  // namespace attn

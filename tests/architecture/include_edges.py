@@ -48,10 +48,14 @@ LAYERS = {
          "server/executor/refusal.h", "server/executor/stage_times.h"),
         ("absl", "json", "prometheus")),
     "server/config": Layer(("kernels/core", "server/policy"), ("absl", "yaml")),
+    # The parts put together, but for the backends and main.
+    "server/app": Layer(
+        ("kernels/core", "server/config", "server/executor", "server/policy", "server/services",
+         "server/telemetry", "server/transport")),
     # The composition root.
     "server": Layer(
-        ("kernels", "kernels/core", "server/config", "server/executor", "server/policy",
-         "server/services", "server/telemetry", "server/transport"),
+        ("kernels", "kernels/core", "server/app", "server/config", "server/executor",
+         "server/policy", "server/services", "server/telemetry"),
         ("absl", "grpc")),
     # No server but the codec, no compute but the vocabulary.
     "client": Layer(
@@ -197,7 +201,10 @@ SELF_TEST = [
     ("server/telemetry/metrics.cc", '#include "server/executor/executor.h"', False),
     ("server/config/presets.cc", "#include <yaml-cpp/yaml.h>", True),
     ("server/main.cc", '#include "server/services/server.h"', True),
+    ("server/main.cc", '#include "server/app/reload.h"', True),
     ("server/main.cc", '#include "client/attention_client.h"', False),
+    ("server/app/reload.cc", '#include "server/config/flags.h"', True),
+    ("server/app/reload.cc", '#include "kernels/builtin_backends.h"', False),
     ("client/attention_client.cc", '#include "server/transport/codec.h"', True),
     ("client/attention_client.cc", '#include "server/policy/selection.h"', False),
     ("client/cli/main.cc", '#include "kernels/builtin_backends.h"', False),

@@ -46,9 +46,10 @@ TEST(AdminToken, GoesWithAdminCallsAlone) {
 TEST(AdminToken, MayStandInAFile) {
   FakeAdmin admin;
   const FakeServer server({&admin});
-  const ScopedVariable variable("ATTN_TOKEN_FILE", WriteTemporary("token", "from-a-file\r\n"));
+  const ScopedVariable variable("ATTN_TOKEN_FILE",
+                                WriteTemporary("token", "a-token-from-a-file\r\n"));
   ASSERT_TRUE(server.Connect()->GetPolicy().ok());
-  EXPECT_EQ(admin.authorization, "Bearer from-a-file");
+  EXPECT_EQ(admin.authorization, "Bearer a-token-from-a-file");
   ASSERT_TRUE(server.Connect({.admin_token = "given"})->GetPolicy().ok());
   EXPECT_EQ(admin.authorization, "Bearer given");
 }
@@ -64,7 +65,7 @@ TEST(Create, SaysWhichSettingCannotWork) {
   const IssuedCertificate issued = authority.Issue("client");
   const std::string certificate = WriteTemporary("c.pem", issued.certificate);
   const std::string other_key = WriteTemporary("k.pem", authority.Issue("other").key);
-  const std::string text = WriteTemporary("text", "two words");
+  const std::string text = WriteTemporary("text", "these two words are no token");
   const BadSetting kCases[] = {
       {"no_ca", {{"ATTN_TLS_CA", "/no/such"}}, "ATTN_TLS_CA: '/no/such' cannot be read"},
       {"ca_is_no_pem", {{"ATTN_TLS_CA", text}}, "holds no PEM certificate"},

@@ -206,7 +206,10 @@ class TreeTest(unittest.TestCase):
         addresses = [*config["listen"], config["metrics_listen"]]
         ports = self.image.last("EXPOSE").split()
         self.assertEqual(addresses, [f"0.0.0.0:{port}" for port in ports])
-        self.assertIn(f"127.0.0.1:{ports[0]}", health)
+        # Without --server, so that the container's ATTN_SERVER and ATTN_TLS_* steer it.
+        self.assertEqual(health[1:], ["--timeout", "2s", "health"])
+        header = (SOURCE / "client/attention_client.h").read_text()
+        self.assertIn(f'kDefaultServer[] = "localhost:{ports[0]}"', header)
 
     def test_the_chart_names_what_is_in_the_tree(self):
         yaml = attnd_process.package("yaml")

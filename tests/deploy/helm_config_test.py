@@ -18,8 +18,6 @@ from helm_chart import VALUES_FILES, container_of, find, render
 
 TLS = {"tls": {"secretName": "server", "clientCa": True, "testSecretName": "client"},
        "adminToken": {"secretName": "admin"}}
-# In the chart, but unlike the server: without a bound no memory limit holds.
-STRICTER = {"max_receive_bytes"}
 
 
 def attnd(*arguments):
@@ -82,7 +80,10 @@ class Config(unittest.TestCase):
                     objects = render(values_file=values_file, values=values)
                     mounted = self.mounted(objects, with_certificates=values is TLS)
                     result = attnd("--config", mounted.config, "--check_config")
-                    self.assertEqual((result.returncode, result.stderr), (0, ""))
+                    # The machine of the test may be smaller than the pod.
+                    others = [line for line in result.stderr.splitlines()
+                              if not line.startswith("warning: memory: ")]
+                    self.assertEqual((result.returncode, others), (0, []))
 
     def test_reaches_the_server_as_it_was_given(self):
         values = {"config": {"unix_mode": "0660", "warmup": False, "log_level": "debug",
@@ -91,8 +92,14 @@ class Config(unittest.TestCase):
         printed = attnd("--config", mounted.config, "--print_config").stdout
         for key, value in (("unix_mode", '"0660"'), ("warmup", "false"), ("log_level", "debug"),
                            ("max_batch_calls", "4"), ("slow_call_ms", "250"),
-                           ("max_admitted_bytes", "4294967296")):
+                           ("max_admitted_bytes", "2147483648")):
             self.assertRegex(printed, rf'(?m)^{key}: {value}(\s|$)')
+
+    def test_takes_a_bare_off_which_yaml_reads_as_false(self):
+        mounted = self.mounted(render(values={"config": {"admin": False, "log_level": False}}))
+        printed = attnd("--config", mounted.config, "--print_config").stdout
+        for key in ("admin", "log_level"):
+            self.assertRegex(printed, rf"(?m)^{key}: off ")
 
     def schema(self):
         text = (helm_chart.CHART / "values.schema.json").read_text()
@@ -118,8 +125,6 @@ class Config(unittest.TestCase):
             complaints = attnd("--config", file.name, "--check_config").stderr
         servers = {key: (int(low), int(high)) for key, low, high in re.findall(
             r"(\w+): \d+ is out of range, allowed: (\d+) to (\d+)", complaints)}
-        for key in STRICTER:
-            self.assertGreater(charts.pop(key)[0], servers.pop(key)[0])
         self.assertEqual(charts, servers)
 
 

@@ -78,7 +78,7 @@ class EveryValuesFile(unittest.TestCase):
                 container = container_of(render(values_file=values_file))
                 services = {probe: container[probe]["grpc"]["service"] for probe in
                             ("startupProbe", "livenessProbe", "readinessProbe")}
-                self.assertEqual(services, {"startupProbe": "liveness",
+                self.assertEqual(services, {"startupProbe": "readiness",
                                             "livenessProbe": "liveness",
                                             "readinessProbe": "readiness"})
                 self.assertEqual(container["livenessProbe"]["grpc"]["port"], 8601)

@@ -28,8 +28,8 @@ WRONG = {
                          "config.workers: Must be less than or equal to 1024"),
     "message over protobuf's bound": ({"config": {"max_message_bytes": 1 << 31}},
                                       "config.max_message_bytes: Must be less than or equal"),
-    "unbounded requests": ({"config": {"max_receive_bytes": 0}},
-                           "config.max_receive_bytes: Must be greater than or equal to 1"),
+    "negative budget": ({"config": {"max_receive_bytes": -1}},
+                        "config.max_receive_bytes: Must be greater than or equal to 0"),
     "unknown log level": ({"config": {"log_level": "trace"}}, "config.log_level"),
     "unknown admin access": ({"config": {"admin": "remote"}}, "config.admin"),
     "mode that is not octal": ({"config": {"unix_mode": "0680"}},
@@ -61,13 +61,20 @@ WRONG = {
     # What a schema cannot see.
     "memory below what is admitted": (
         {"resources": {"limits": {"memory": "8Gi"}}},
-        f"limits.memory is 8Gi = {8 * GIB} bytes, but config.max_admitted_bytes + "
-        "config.max_receive_bytes + config.pool_idle_bytes + memoryOverhead + "
-        f"sharedMemory.sizeLimit = {12 * GIB} bytes"),
+        f"limits.memory is 8Gi = {8 * GIB} bytes, but 1.25 x config.max_receive_bytes ({3 * GIB}) + "
+        "2 x config.max_admitted_bytes + config.pool_idle_bytes + memoryOverhead + "
+        f"sharedMemory.sizeLimit = {43 * GIB // 4} bytes"),
+    "memory below what is received": (
+        {"config": {"max_receive_bytes": 5 * GIB}},
+        f"limits.memory is 12Gi = {12 * GIB} bytes, but 1.25 x config.max_receive_bytes "
+        f"({5 * GIB}) + 2 x config.max_admitted_bytes + config.pool_idle_bytes + memoryOverhead + "
+        f"sharedMemory.sizeLimit = {53 * GIB // 4} bytes"),
     "batch calls over the whole": ({"config": {"max_admitted_batch_bytes": 5 * GIB}},
                                    "config.max_admitted_batch_bytes is 5368709120, more than"),
-    "no room for one message": ({"config": {"max_receive_bytes": GIB - 1}},
-                                "config.max_receive_bytes is 1073741823, less than one message"),
+    "no room for a message beside those admitted": (
+        {"config": {"max_receive_bytes": 5 * GIB // 2 - 1}},
+        f"config.max_receive_bytes is {5 * GIB // 2 - 1}, less than config.max_admitted_bytes + "
+        f"config.max_message_bytes = {5 * GIB // 2}"),
     "connections that end at once": ({"config": {"max_connection_age_ms": 999}},
                                      "config.max_connection_age_ms"),
     "fewer at most than at least": ({"autoscaling": {"minReplicas": 9}},

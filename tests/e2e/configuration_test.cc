@@ -25,7 +25,10 @@ using ::testing::StartsWith;
 
 TEST(CheckConfigTest, GoodConfigurationIsOk) {
   const std::string file = std::string(ATTN_SOURCE_DIR) + "/config/server.yaml";
-  const ProcessOutput run = RunProgram("attnd", {"--config", file, "--check_config"});
+  // Little enough for any machine: a bound above its memory is a warning.
+  const ProcessOutput run = RunProgram(
+      "attnd", {"--config", file, "--max_admitted_bytes", "100000000", "--max_message_bytes",
+                "100000000", "--pool_idle_bytes", "0", "--check_config"});
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.out, "ok\n");
   EXPECT_EQ(run.err, "");
@@ -62,11 +65,30 @@ TEST(CheckConfigTest, FilesThatAreNamedAreRead) {
                   "--tls_certificate", "/no/c.pem", "--tls_key", "/no/k.pem"},
                  {{"ATTN_BACKEND", "flsh"}});
   EXPECT_EQ(run.exit_code, 2);
-  for (const char* mistake :
-       {"p.yaml:2: M.attention_configs: is missing", "admin_token_file: ", "token: empty",
-        "tls_certificate", "/no/c.pem", "ATTN_BACKEND: ", "did you mean 'flash'"}) {
+  for (const char* mistake : {"p.yaml:2: M.attention_configs: is missing", "admin_token_file: ",
+                              "token' is empty", "tls_certificate: '/no/c.pem'",
+                              "tls_key: '/no/k.pem'", "ATTN_BACKEND: ", "did you mean 'flash'"}) {
     EXPECT_THAT(run.err, HasSubstr(mistake));
   }
+}
+
+TEST(CheckConfigTest, MoreThanTheMachinesMemoryIsAWarningWithBothNumbers) {
+  const ProcessOutput run =
+      RunProgram("attnd", {"--check_config", "--pool_idle_bytes", "1000000000000000"});
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_THAT(run.err, AllOf(StartsWith("warning: memory: "), HasSubstr("max_admitted_bytes"),
+                             HasSubstr(" = 10000")));
+}
+
+TEST(CheckConfigTest, TogetherWithPrintConfigPrintsOnlyWhatIsRight) {
+  const ProcessOutput good = RunProgram("attnd", {"--check_config", "--print_config"});
+  EXPECT_EQ(good.exit_code, 0);
+  EXPECT_THAT(good.out, HasSubstr("admin: local  # default\n"));
+  const ProcessOutput bad = RunProgram(
+      "attnd", {"--print_config", "--check_config", "--admin_token_file", "/no/such/token"});
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_EQ(bad.out, "");
+  EXPECT_THAT(bad.err, HasSubstr("--admin_token_file: '/no/such/token' cannot be read"));
 }
 
 TEST(PrintConfigTest, IsAFileOfTheSameConfiguration) {

@@ -161,6 +161,9 @@ def soak(seconds):
                  result["verification"]["checked"] > 0
                  and result["verification"]["mismatched"] == 0)
     verdicts.add("clients killed", deaths, deaths > 0)
+    for minute in range(int(samples[-1][0]) // 60 + 1):
+        of_it = sorted(rss for when, rss in samples if int(when) // 60 == minute)
+        print(f"     minute {minute:<37} {of_it[len(of_it) // 2] / 2**20:.1f} MiB")
     settled = [rss for when, rss in samples if when > min(SOAK_WARMUP_S, seconds / 4)]
     third = len(settled) // 3
     before, later = (sorted(part)[len(part) // 2] for part in (settled[:third], settled[-third:]))

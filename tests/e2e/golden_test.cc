@@ -20,7 +20,7 @@ std::string GoldenFolder() {
 }
 
 std::string RealFile() {
-  return std::string(ATTN_SOURCE_DIR) + "/tests/golden/real/minilm_two_sentences.safetensors";
+  return ATTN_SOURCE_DIR "/tests/golden/real/minilm_two_sentences.safetensors";
 }
 
 std::string LastLine(const std::string& text) {

@@ -4,18 +4,17 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/generic/generic_stub.h"
-#include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/metrics_page.h"
 #include "tests/e2e/plain_call.h"
 #include "tests/e2e/server_process.h"
+#include "tests/support/health_watch.h"
 
 namespace attn {
 namespace {
@@ -67,6 +66,41 @@ TEST(LifecycleTest, TermFinishesWhatWasAdmittedAndRefusesTheRest) {
   caller.join();
   EXPECT_TRUE(admitted.ok()) << admitted;
   EXPECT_EQ(server.process().Wait().exit_code, 0);
+}
+
+// `attn` in the middle of one call whose reply is more than sockets and windows hold; stopped, so
+// that it reads nothing.
+std::unique_ptr<Process> StoppedReader(const ServerProcess& server) {
+  auto reader = std::make_unique<Process>(
+      "attn", std::vector<std::string>{"--server", server.tcp(), "load", "--shape", "1x8x4096x64",
+                                       "--dtype", "fp32", "--requests", "1", "--warmup", "0"});
+  WaitUntilRunning(server);
+  reader->Signal(SIGSTOP);
+  for (int i = 0; i < 2000; ++i) {
+    if (MetricsPage::Read(server.metrics()).Sum("attn_calls_ended_total") > 0) break;
+  }
+  return reader;
+}
+
+TEST(LifecycleTest, DrainWaitsForRepliesThatAreOnTheirWay) {
+  ServerProcess server;
+  const std::unique_ptr<Process> reader = StoppedReader(server);
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().ReadLine(), "attnd draining");
+  EXPECT_EQ(server.process().ReadLine(absl::Seconds(3)), "") << "it does not stop meanwhile";
+  reader->Signal(SIGCONT);
+  const ProcessOutput answered = reader->Wait();
+  EXPECT_EQ(answered.exit_code, 0) << answered.err;
+  EXPECT_EQ(server.process().Wait().exit_code, 0);
+}
+
+TEST(LifecycleTest, ReplyThatNobodyReadsHoldsNoServer) {
+  ServerProcess server({"--drain_limit_ms", "500"});
+  const std::unique_ptr<Process> reader = StoppedReader(server);
+  server.process().Signal(SIGTERM);
+  const ProcessOutput stopped = server.process().Wait(absl::Seconds(8));
+  EXPECT_EQ(stopped.exit_code, 1);
+  EXPECT_THAT(stopped.err, HasSubstr("calls cut off after 500 ms: 1"));
 }
 
 TEST(LifecycleTest, LameDuckServesWhileNotReady) {
@@ -147,30 +181,11 @@ TEST(LifecycleTest, OpenScopesDoNotKeepItFromStopping) {
 // Kubernetes and load balancers watch; a watch never ends by itself.
 TEST(LifecycleTest, HealthWatchDoesNotKeepItFromStopping) {
   ServerProcess server;
-  grpc::GenericStub stub(grpc::CreateChannel(server.tcp(), grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  grpc::CompletionQueue queue;
-  const auto next = [&queue] {
-    void* tag = nullptr;
-    bool ok = false;
-    return queue.Next(&tag, &ok) && ok;
-  };
-  const auto watch = stub.PrepareCall(&context, "/grpc.health.v1.Health/Watch", &queue);
-  watch->StartCall(nullptr);
-  ASSERT_TRUE(next());
-  const grpc::Slice everything;
-  watch->WriteLast(grpc::ByteBuffer(&everything, 1), grpc::WriteOptions(), nullptr);
-  ASSERT_TRUE(next());
-  grpc::ByteBuffer reply;
-  watch->Read(&reply, nullptr);
-  ASSERT_TRUE(next());
+  HealthWatch watch(server.tcp());
+  EXPECT_EQ(watch.Next(), HealthWatch::kServing);
   server.process().Signal(SIGTERM);
   EXPECT_EQ(server.process().Wait(absl::Seconds(20)).exit_code, 0)
       << "well below the drain limit of 30 s";
-  context.TryCancel();
-  grpc::Status status;
-  watch->Finish(&status, nullptr);
-  next();
 }
 
 TEST(LifecycleTest, CancelledAndLateCallsLeaveTheServerServing) {

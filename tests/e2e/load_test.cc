@@ -1,13 +1,20 @@
 // `attn load` against a real server.
+#include <csignal>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tests/e2e/metrics_page.h"
 #include "tests/e2e/server_process.h"
 
 namespace attn {
@@ -68,6 +75,64 @@ TEST(LoadTest, StepsOfAClosedLoopOverTcpAndAUnixSocket) {
   ASSERT_EQ(load["steps"].size(), 2);
   EXPECT_EQ(load["steps"][0]["completed"], 60);
   EXPECT_EQ(load["steps"][1]["concurrency"], 2);
+}
+
+// True once a signal that was sent to `pid` is no longer pending, and has not ended it.
+bool HasTaken(pid_t pid, int signal) {
+  const std::string status = ReadAll(absl::StrCat("/proc/", pid, "/status"));
+  const size_t at = status.find("ShdPnd:\t");
+  if (at == std::string::npos || status.find("State:\tZ") != std::string::npos) return false;
+  const uint64_t pending =
+      std::strtoull(status.c_str() + at + std::strlen("ShdPnd:\t"), nullptr, 16);
+  return (pending >> (signal - 1) & 1) == 0;
+}
+
+// False if it does not hold after a minute.
+bool WaitUntil(const std::function<bool()>& holds) {
+  const absl::Time deadline = absl::Now() + absl::Minutes(1);
+  while (!holds()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return true;
+}
+
+bool HasServed(const ServerProcess& server, double calls) {
+  return WaitUntil(
+      [&] { return MetricsPage::Read(server.metrics()).Sum("attn_calls_total") >= calls; });
+}
+
+TEST(LoadTest, ASignalEndsItWithAReport) {
+  ServerProcess server;
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const double before = MetricsPage::Read(server.metrics()).Sum("attn_calls_total");
+    Process load("attn", {"--server", server.unix_socket(), "load", "--shape", "1x2x64x32",
+                          "--warmup", "0", "--duration", "10m", "--json"});
+    ASSERT_TRUE(HasServed(server, before + 20));
+    load.Signal(signal);
+    const ProcessOutput output = load.Wait();
+    EXPECT_EQ(output.exit_code, 1) << output.err;
+    EXPECT_THAT(output.err, HasSubstr("interrupted"));
+    const nlohmann::json report = nlohmann::json::parse(output.out, nullptr, false)["load"];
+    EXPECT_TRUE(report["interrupted"].get<bool>());
+    EXPECT_GT(report["completed"].get<int>(), 0);
+    EXPECT_EQ(report["failed"], 0);
+  }
+}
+
+TEST(LoadTest, ASecondSignalEndsItAtOnce) {
+  ServerProcess server;
+  Process load("attn", {"--server", server.unix_socket(), "load", "--shape", "1x2x64x32",
+                        "--warmup", "0", "--duration", "10m", "--json"});
+  ASSERT_TRUE(HasServed(server, 20));
+  server.process().Signal(SIGSTOP);  // What is in flight gets no answer.
+  load.Signal(SIGTERM);
+  EXPECT_TRUE(WaitUntil([&] { return HasTaken(load.pid(), SIGTERM); }));
+  load.Signal(SIGTERM);
+  const ProcessOutput output = load.Wait();
+  server.process().Signal(SIGCONT);
+  EXPECT_EQ(output.exit_code, 128 + SIGTERM);
+  EXPECT_EQ(output.out, "");
 }
 
 TEST(LoadTest, AServerThatIsNotThereIsSaidAtOnce) {

@@ -122,6 +122,30 @@ TEST(ObservabilityTest, SteeringShowsInTheMetrics) {
   EXPECT_EQ(value("attn_scopes{kind=\"process\"}"), 1);
 }
 
+TEST(ObservabilityTest, WhatAnOperatorChangesIsLogged) {
+  ServerProcess server({"--log_format", "text"});
+  const auto client = server.Connect();
+  ASSERT_TRUE(client->SetForcedOverride("flash").ok());
+  ASSERT_TRUE(client->SetForcedOverride("FLASH_ATTN").ok());
+  ASSERT_TRUE(client->ClearForcedOverride().ok());
+  ASSERT_TRUE(client->QuarantineBackend("eager", "wrong images").ok());
+  ASSERT_TRUE(client->ReleaseBackend("eager").ok());
+  ASSERT_FALSE(client->ReleaseBackend("eager").ok());
+  const std::string log = server.Stop().err;
+  for (const char* line : {
+           "level=info msg=\"backend forced by an operator\" backend=flash previous=\"\"\n",
+           "level=info msg=\"backend forced by an operator\" backend=FLASH_ATTN previous=flash\n",
+           "level=info msg=\"forced backend cleared by an operator\" previous=FLASH_ATTN\n",
+           "level=info msg=\"backend quarantined by an operator\" backend=eager "
+           "reason=\"wrong images\"\n",
+           "level=info msg=\"backend released by an operator\" backend=eager\n",
+       }) {
+    const size_t at = log.find(line);
+    EXPECT_NE(at, std::string::npos) << line << log;
+    EXPECT_EQ(log.find(line, at + 1), std::string::npos) << "twice: " << line;
+  }
+}
+
 TEST(ObservabilityTest, CallersCannotGrowTheSeries) {
   const ServerProcess server;
   const auto stub = ConnectPlain(server.tcp());
@@ -181,9 +205,13 @@ TEST(ObservabilityTest, EveryCallEndsAsOneThing) {
   for (std::thread& caller : callers) caller.join();
   grpc::ClientContext context;
   v1::AttendResponse response;
-  std::thread cancelled([&] { stub->Attend(&context, slow, &response); });
-  while (MetricsPage::Read(server.metrics()).Sum("attn_queue_running_calls") == 0) {
+  const v1::AttendRequest long_enough = PlainRequest(8, 16384);  // To be seen running: seconds.
+  std::thread cancelled([&] { stub->Attend(&context, long_enough, &response); });
+  const absl::Time give_up = absl::Now() + absl::Seconds(30);
+  while (MetricsPage::Read(server.metrics()).Sum("attn_queue_running_calls") == 0 &&
+         absl::Now() < give_up) {
   }
+  EXPECT_LT(absl::Now(), give_up) << "the call never ran";
   context.TryCancel();
   cancelled.join();
 

@@ -86,7 +86,7 @@ TEST_F(SecurityTest, WhatDoesNotFitIsSaidClearly) {
   const ServerProcess server(ServerTls());
   const ProcessOutput plain = Attn(server.tcp(), {"health"});
   EXPECT_EQ(plain.exit_code, kExitUnreachable);
-  EXPECT_THAT(plain.err, HasSubstr("it may want TLS"));
+  EXPECT_THAT(plain.err, HasSubstr("it wants TLS"));
   const TestAuthority other;
   Write("other.pem", other.certificate());
   const ProcessOutput untrusted = Attn(server.tcp(), {"health", "--tls_ca", Path("other.pem")});
@@ -161,7 +161,7 @@ TEST_F(SecurityTest, AdminNeedsTheTokenWhereStrangersMayBe) {
       {"--listen", "0.0.0.0:0", "--admin_token_file", Path("token"), "--unix_mode", "0666"});
   ASSERT_EQ(server.listen().size(), 3U);
   const std::string wide = "127.0.0.1" + server.listen()[2].substr(server.listen()[2].rfind(':'));
-  Write("wrong", "something-else");
+  Write("wrong", "another-secret-than-theirs");
   for (const std::string& address : {wide, server.unix_socket()}) {
     const ProcessOutput stranger = Attn(address, {"force", "eager"});
     EXPECT_EQ(stranger.exit_code, kExitFailed);

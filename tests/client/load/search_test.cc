@@ -30,6 +30,13 @@ TEST(FindMaxRate, EndsWhereNothingOrEverythingPasses) {
   EXPECT_EQ(FindMaxRate(100, [](double) { return true; }).max_rate, kMaxRate);
 }
 
+TEST(FindMaxRate, EndsWhereARunSaysNothing) {
+  const RateSearchResult result =
+      FindMaxRate(100, [](double rate) { return rate < 300 ? std::optional(true) : std::nullopt; });
+  EXPECT_EQ(result.max_rate, 200);
+  EXPECT_EQ(result.probes.size(), 2u);
+}
+
 CallOutcome Outcome(const absl::StatusOr<AttendResult>& result, int64_t latency_ms) {
   return {.ended = absl::Milliseconds(latency_ms), .result = &result};
 }
@@ -76,16 +83,20 @@ TEST(ClosedLoop, EndsWithTheTimeOrTheCount) {
   EXPECT_FALSE(loop.Take(absl::Milliseconds(900)).has_value());
 }
 
-TEST(OpenLoop, CountsWhatCouldNotBeSentInTime) {
+TEST(OpenLoop, TellsWhatCannotBeSentInTime) {
   const ArrivalPlan plan = {.segments = {{10, 10}}};
   OpenLoop loop(plan, 1, {.duration = absl::Seconds(2)});
   EXPECT_EQ(loop.Take(absl::ZeroDuration())->intended, absl::ZeroDuration());
   // Late, but within the grace: it is sent, and due when it was due.
   EXPECT_EQ(loop.Take(absl::Milliseconds(2500))->intended, absl::Milliseconds(100));
+  for (int64_t index = 2; index < 20; ++index) {
+    const std::optional<PlannedCall> call = loop.Take(absl::Seconds(4));
+    ASSERT_TRUE(call.has_value());
+    EXPECT_TRUE(call->overdue);
+    EXPECT_EQ(call->index, index);
+    EXPECT_EQ(call->intended, absl::Milliseconds(100) * index);
+  }
   EXPECT_FALSE(loop.Take(absl::Seconds(4)).has_value());
-  EXPECT_EQ(loop.not_sent(), 18);
-  EXPECT_FALSE(loop.Take(absl::Seconds(4)).has_value());
-  EXPECT_EQ(loop.not_sent(), 18);
 }
 
 }  // namespace

@@ -111,7 +111,9 @@ INSTANTIATE_TEST_SUITE_P(
                       "entries[0].shape: '1x2x3' has 3 sizes; allowed: BxHxSxD"},
         WrongWorkload{R"({"entries": [{"shape": [1, 2, 0, 4]}]})",
                       "entries[0].shape: '[1,2,0,4]'; allowed: a list of integers of at least 1"},
-        WrongWorkload{R"({"entries": [{"shape": "1x2x3x4"}]})", "entries[0].shape: "},
+        WrongWorkload{R"({"entries": [{"shape": "1x2x3x4"}]})",
+                      "entries[0].shape: '1x2x3x4'; allowed: a list of integers of at least 1, as "
+                      "in [1, 8, 128, 64]"},
         WrongWorkload{R"({"entries": [{"shape": [1, 2, 3, 4], "kv_heads": 3}]})",
                       "entries[0]: k: 3 heads; allowed: a divisor of 2"},
         WrongWorkload{

@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "server/config/config_keys.h"
+#include "tests/server/config/load_server_config.h"
 #include "tests/server/config/temporary_file.h"
 
 namespace attn {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/config/config_keys.h"
+#include "tests/server/config/load_server_config.h"
 #include "tests/server/config/status_lines.h"
 #include "tests/server/config/temporary_file.h"
 
@@ -334,6 +335,8 @@ INSTANTIATE_TEST_SUITE_P(
          {{"unix_mode", "0660"}, {"listen", "unix:a"}},
          "",
          "no admin calls without a token"},
+        {"OwnersSocket", {{"unix_mode", "0700"}, {"admin", "all"}, {"listen", "unix:a"}}, "", ""},
+        {"OwnersSocketLocal", {{"unix_mode", "0700"}, {"listen", "unix:a"}}, "", ""},
         {"TokenInClear",
          {{"admin_token_file", "t"}, {"listen", "[::]:1"}},
          "",

@@ -4,6 +4,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
+#include <ostream>
 #include <random>
 #include <span>
 #include <stdexcept>
@@ -144,6 +146,49 @@ TEST_F(ExecutorBatchingTest, ErrorOfAMemberIsItsOwn) {
   EXPECT_EQ(calls_[2].outcome().end, CallEnd::kFinished);
 }
 
+// A launch that fails as a whole says not which of its calls is to blame.
+struct BadLaunch {
+  std::string name;
+  std::function<void(std::span<absl::Status>)> fail;
+};
+
+void PrintTo(const BadLaunch& bad, std::ostream* out) { *out << bad.name; }
+
+class ExecutorBadLaunchTest : public ExecutorBatchingTest,
+                              public testing::WithParamInterface<BadLaunch> {};
+
+TEST_P(ExecutorBadLaunchTest, OneCallersBadCallHarmsNobodyElse) {
+  Start({});
+  Gather({"a", "bad", "c"});
+  at_launch_ = [this](std::span<absl::Status> statuses) {
+    absl::MutexLock lock(&mutex_);
+    const bool bad_alone = launches_.size() == 4;  // After the first, all three, and a's.
+    if (statuses.size() > 1 || bad_alone) GetParam().fail(statuses);
+  };
+  gate_.Open();
+  EXPECT_TRUE(calls_[0].outcome().status.ok()) << calls_[0].outcome().status;
+  EXPECT_FALSE(calls_[1].outcome().status.ok());
+  EXPECT_TRUE(calls_[2].outcome().status.ok()) << calls_[2].outcome().status;
+  for (TestCall& call : calls_) {
+    EXPECT_EQ(call.outcome().end, CallEnd::kFinished);
+    EXPECT_EQ(call.outcome().batch_calls, 1);
+  }
+  EXPECT_EQ(launches_, (std::vector<size_t>{1, 3, 1, 1, 1}));
+  first_.outcome();
+  EXPECT_EQ(backend_.executions_alive(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ExecutorBadLaunchTest,
+    testing::Values(
+        BadLaunch{"throws", [](std::span<absl::Status>) { throw std::runtime_error("poison"); }},
+        BadLaunch{"has_no_memory", [](std::span<absl::Status>) { throw std::bad_alloc(); }},
+        BadLaunch{"is_internal_for_all",
+                  [](std::span<absl::Status> statuses) {
+                    for (absl::Status& status : statuses) status = absl::InternalError("poison");
+                  }}),
+    [](const auto& test) { return test.param.name; });
+
 TEST_F(ExecutorBatchingTest, LaunchThatThrowsEndsItsCallsAndNoOther) {
   Start({});
   Gather({"a", "b"});
@@ -179,7 +224,10 @@ TEST(ExecutorBatchDelayTest, FullBatchIsLaunchedAtOnce) {
     calls.emplace_back(backend, std::to_string(i));
     ASSERT_TRUE(executor->Submit(std::move(calls.back().job())).ok());
   }
-  for (TestCall& call : calls) EXPECT_EQ(call.outcome().batch_calls, 3);
+  for (TestCall& call : calls) {
+    EXPECT_EQ(call.outcome().batch_calls, 3);
+    EXPECT_LT(call.outcome().times.queue_ns, absl::ToInt64Nanoseconds(kMaxBatchDelay));
+  }
 }
 
 TEST(ExecutorBatchDelayTest, CallWithoutCompanyGoesAlone) {

@@ -1,11 +1,11 @@
 // Calls that never run: displaced ones, and those that cannot be in time.
+#include <atomic>
 #include <deque>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -80,13 +80,17 @@ TEST(ExecutorRefusalTest, CallThatCannotBeInTimeIsRefusedBeforeItRuns) {
 }
 
 TEST(ExecutorRefusalTest, CallThatHasBecomeLateInTheQueueIsNotLaunched) {
-  constexpr absl::Duration kRun = absl::Milliseconds(500);
-  absl::Notification launched;
+  // One launch of eight, at whose end the next call has left a quarter of what it took. Less than
+  // half is refused, so that either time may be off by much.
+  constexpr absl::Duration kLeft = absl::Milliseconds(400);
+  const absl::Duration kRun = 4 * kLeft;
+  Gate gate;
+  std::atomic<bool> launched = false;
+  absl::Time deadline;  // Of the next call.
   const FakeBackend backend({.launch = [&](std::span<absl::Status>) {
-    if (!launched.HasBeenNotified()) launched.Notify();
-    absl::SleepFor(kRun);
+    if (!launched.exchange(true)) gate.Pass();
+    absl::SleepFor(deadline - kLeft - absl::Now());
   }});
-  // One launch of eight, which ends when the next call has less than half of its time left.
   const auto executor =
       MakeExecutor(2, {.max_batch_calls = kMinEstimateCalls, .batch_delay = kMaxBatchDelay});
   std::deque<TestCall> measured;
@@ -95,11 +99,13 @@ TEST(ExecutorRefusalTest, CallThatHasBecomeLateInTheQueueIsNotLaunched) {
     measured.back().job().dense_flops = kFlops;
     ASSERT_TRUE(executor->Submit(std::move(measured.back().job())).ok());
   }
-  launched.WaitForNotification();
+  gate.WaitUntilEntered();
+  deadline = absl::Now() + kRun + kLeft;
   TestCall late(backend);
   late.job().dense_flops = kFlops;
-  late.job().deadline = absl::Now() + kRun + kRun * 0.45;
+  late.job().deadline = deadline;
   ASSERT_TRUE(executor->Submit(std::move(late.job())).ok());  // Nothing is known yet.
+  gate.Open();
   EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(late.outcome().end, CallEnd::kRefused);
   EXPECT_EQ(late.outcome().stage, CallStage::kQueued);

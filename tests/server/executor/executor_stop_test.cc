@@ -225,6 +225,16 @@ TEST_F(ExecutorStopTest, DrainRefusesNewCallsAndFinishesAdmittedOnes) {
   EXPECT_FALSE(waiting.done_alive());
 }
 
+TEST_F(ExecutorStopTest, StopAdmittingRefusesNewCallsAndWaitsForNone) {
+  executor_->StopAdmitting();
+  EXPECT_TRUE(executor_->draining());
+  TestCall refused(backend_);
+  EXPECT_EQ(RefusalReason(executor_->Submit(std::move(refused.job())).status()), kRefusedDraining);
+  EXPECT_FALSE(blocked_call_.ended());
+  gate_.Open();
+  EXPECT_TRUE(blocked_call_.outcome().status.ok());
+}
+
 TEST_F(ExecutorStopTest, DestructionCancelsWhatIsLeft) {
   std::deque<TestCall> waiting;
   for (int i = 0; i < 20; ++i) {

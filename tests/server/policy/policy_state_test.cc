@@ -151,6 +151,14 @@ TEST_F(PolicyStateTest, ScopeIdsAre128BitsAndDiffer) {
   EXPECT_EQ(ids.size(), 400u);
 }
 
+TEST_F(PolicyStateTest, ScopesOverCallsLeaveRoomForThoseOverTheProcess) {
+  const auto state = MakeState({.max_scopes = 1, .max_time_to_live = absl::Hours(1)});
+  ASSERT_TRUE(state->OpenScope(ScopeKind::kCalls, "flash", {}, "caller").ok());
+  EXPECT_EQ(state->OpenScope(ScopeKind::kCalls, "flash", {}, "caller").status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(state->OpenScope(ScopeKind::kProcess, "flash", {}, "operator").ok());
+}
+
 TEST_F(PolicyStateTest, ScopesThatCannotBeHeldAreRefused) {
   const auto state = MakeState({.max_scopes = 2, .max_time_to_live = absl::Hours(1)});
   struct Case {
@@ -177,11 +185,11 @@ TEST_F(PolicyStateTest, ScopesThatCannotBeHeldAreRefused) {
     EXPECT_THAT(std::string(scope.status().message()), HasSubstr(c.message));
   }
   Open(*state, "auto");
-  const auto full = state->OpenScope(ScopeKind::kProcess, "flash", {}, "");
+  const auto full = state->OpenScope(ScopeKind::kCalls, "flash", {}, "");
   EXPECT_EQ(full.status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(full.status().message()), HasSubstr("all 2 scopes are held"));
+  EXPECT_THAT(std::string(full.status().message()), HasSubstr("all 2 scopes over calls are held"));
   now_ += absl::Minutes(1);  // The one that Open opened expires and makes room.
-  EXPECT_TRUE(state->OpenScope(ScopeKind::kProcess, "flash", {}, "").ok());
+  EXPECT_TRUE(state->OpenScope(ScopeKind::kCalls, "flash", {}, "").ok());
 }
 
 TEST_F(PolicyStateTest, ForcedOverrideIsSetReplacedAndCleared) {
@@ -206,7 +214,8 @@ TEST_F(PolicyStateTest, QuarantineIsOfTheCanonicalBackendAndTheOperatorWins) {
   EXPECT_TRUE(state->QuarantineBackend("sage", "third device error", true).ok());
   EXPECT_EQ(record().reason, "third device error");
   EXPECT_TRUE(state->QuarantineBackend("sage", "wrong images", false).ok());
-  EXPECT_TRUE(state->QuarantineBackend("sage", "device error", true).ok());
+  EXPECT_EQ(state->QuarantineBackend("sage", "device error", true).status().code(),
+            absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(record().reason, "wrong images");
   EXPECT_FALSE(record().automatic);
   EXPECT_EQ(state->ReleaseBackend("sage_hub").value(), "sage");

@@ -1,6 +1,8 @@
 #include "server/services/backend_faults.h"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -25,6 +27,21 @@ TEST_F(BackendFaultsTest, QuarantinesAfterFaultsInARow) {
   const QuarantineRecord record = policy_->Snapshot()->quarantined.find("flash")->second;
   EXPECT_TRUE(record.automatic);
   EXPECT_THAT(record.reason, ::testing::HasSubstr("device lost"));
+}
+
+TEST_F(BackendFaultsTest, AnnouncesItsQuarantineAndNoneThatAnOperatorForestalled) {
+  std::vector<std::string> announced;
+  BackendFaults faults(policy_.get(), [&](const std::string& backend, const std::string& reason) {
+    announced.push_back(backend + ": " + reason);
+  });
+  ASSERT_TRUE(policy_->QuarantineBackend("flash", "wrong images", /*automatic=*/false).ok());
+  for (int i = 0; i < kFaultsBeforeQuarantine; ++i) faults.Record("flash", broken_);
+  EXPECT_THAT(announced, ::testing::IsEmpty());
+  EXPECT_EQ(policy_->Snapshot()->quarantined.at("flash").reason, "wrong images");
+  ASSERT_TRUE(policy_->ReleaseBackend("flash").ok());
+  for (int i = 0; i < kFaultsBeforeQuarantine; ++i) faults.Record("flash", broken_);
+  ASSERT_EQ(announced.size(), 1U);
+  EXPECT_THAT(announced[0], ::testing::StartsWith("flash: 3 errors in a row"));
 }
 
 TEST_F(BackendFaultsTest, SuccessTakesEarlierFaultsBack) {

@@ -1,9 +1,6 @@
 // What a peer can do to a server before any call of it is admitted.
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +16,7 @@
 #include "server/services/small_message.h"
 #include "tests/server/services/raw_http2.h"
 #include "tests/server/services/server_fixture.h"
+#include "tests/support/resident_bytes.h"
 
 namespace attn {
 namespace {
@@ -161,14 +159,6 @@ TEST_F(ChannelLimitsTest, SmallMessagesAreSmallAndWellFormed) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << bad.method;
     EXPECT_THAT(status.error_message(), HasSubstr(bad.words)) << bad.method;
   }
-}
-
-int64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  int64_t total_pages = 0;
-  int64_t resident_pages = 0;
-  statm >> total_pages >> resident_pages;
-  return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
 // Sends nearly all of `callers` requests that never end; how many bytes the process grew by.

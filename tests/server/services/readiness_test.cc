@@ -3,11 +3,9 @@
 #include <string>
 
 #include "absl/time/clock.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/generic/generic_stub.h"
-#include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "tests/server/services/server_fixture.h"
+#include "tests/support/health_watch.h"
 
 namespace attn {
 namespace {
@@ -85,41 +83,25 @@ TEST_F(ReadinessTest, IsOffForEverOnceDrainIsAnnounced) {
   EXPECT_EQ(server_->cut_off_calls(), 0);
 }
 
-// What load balancers do: a stream that tells of every change.
-TEST_F(ReadinessTest, ReachesThoseWhoWatch) {
-  grpc::GenericStub stub(
-      grpc::CreateChannel(server_->addresses()[0], grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  grpc::CompletionQueue queue;
-  const auto next = [&queue] {
-    void* tag = nullptr;
-    bool ok = false;
-    return queue.Next(&tag, &ok) && ok;
-  };
-  const auto watch = stub.PrepareCall(&context, "/grpc.health.v1.Health/Watch", &queue);
-  watch->StartCall(nullptr);
-  ASSERT_TRUE(next());
-  const grpc::Slice everything;
-  watch->WriteLast(grpc::ByteBuffer(&everything, 1), grpc::WriteOptions(), nullptr);
-  ASSERT_TRUE(next());
-  const auto read = [&] {
-    grpc::ByteBuffer reply;
-    watch->Read(&reply, nullptr);
-    grpc::Slice slice;
-    if (!next() || !reply.DumpToSingleSlice(&slice).ok() || slice.size() != 2) return -1;
-    return static_cast<int>(slice.begin()[1]);  // HealthCheckResponse { status = 1; }
-  };
-  constexpr int kServing = 1;
-  constexpr int kNotServing = 2;
-  EXPECT_EQ(read(), kNotServing);
+// A driver that hangs keeps nobody from being told that the server goes away.
+TEST_F(ReadinessTest, DrainIsAnnouncedWhileABackendDoesNotAnswer) {
   server_->SetReady();
-  EXPECT_EQ(read(), kServing);
+  parts_.HoldAvailability();
   server_->AnnounceDrain();
-  EXPECT_EQ(read(), kNotServing);
-  context.TryCancel();
-  grpc::Status status;
-  watch->Finish(&status, nullptr);
-  next();
+  EXPECT_FALSE(server_->ready());
+  EXPECT_TRUE(server_->draining());
+  EXPECT_EQ(*client_->CheckHealth("readiness"), "NOT_SERVING");
+  EXPECT_TRUE(parts_.ReleaseAvailability()) << "somebody waited for the backend";
+  EXPECT_TRUE(BecomesReady(false));
+}
+
+TEST_F(ReadinessTest, ReachesThoseWhoWatch) {
+  HealthWatch watch(server_->addresses()[0]);
+  EXPECT_EQ(watch.Next(), HealthWatch::kNotServing);
+  server_->SetReady();
+  EXPECT_EQ(watch.Next(), HealthWatch::kServing);
+  server_->AnnounceDrain();
+  EXPECT_EQ(watch.Next(), HealthWatch::kNotServing);
 }
 
 }  // namespace

@@ -12,13 +12,13 @@ namespace attn {
 namespace {
 
 // Never undone: the last shutdown of gRPC would wait for its poller.
-const bool kGrpcKept = (grpc_init(), true);
+[[maybe_unused]] const bool kGrpcKept = (grpc_init(), true);
 
 // Computes nothing: these tests are about the way to a backend.
 class SwitchedBackend final : public Backend {
  public:
-  SwitchedBackend(const std::string& name, std::shared_ptr<const std::atomic<bool>> available)
-      : available_(std::move(available)) {
+  SwitchedBackend(const std::string& name, std::shared_ptr<Availability> availability)
+      : availability_(std::move(availability)) {
     info_.name = name;
     info_.device = "cpu";
     info_.capabilities.max_head_dim = 64;
@@ -27,7 +27,7 @@ class SwitchedBackend final : public Backend {
 
   const BackendInfo& info() const override { return info_; }
   absl::Status Available() const override {
-    return *available_ ? absl::OkStatus() : absl::UnavailableError("switched off");
+    return availability_->Get() ? absl::OkStatus() : absl::UnavailableError("switched off");
   }
   int64_t WorkspaceBytes(const AttentionProblem& /*problem*/) const override { return 0; }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& /*call*/) const override {
@@ -35,14 +35,14 @@ class SwitchedBackend final : public Backend {
   }
 
  private:
-  const std::shared_ptr<const std::atomic<bool>> available_;
+  const std::shared_ptr<Availability> availability_;
   BackendInfo info_;
 };
 
-Registry MakeRegistry(const std::shared_ptr<const std::atomic<bool>>& available) {
+Registry MakeRegistry(const std::shared_ptr<Availability>& availability) {
   std::vector<std::unique_ptr<Backend>> backends;
   for (const char* name : {"flash", "eager"}) {
-    backends.push_back(std::make_unique<SwitchedBackend>(name, available));
+    backends.push_back(std::make_unique<SwitchedBackend>(name, availability));
   }
   return Registry::Create(std::move(backends)).value();
 }
@@ -62,10 +62,35 @@ std::string MakeFolder() {
 
 }  // namespace
 
+bool Availability::Get() {
+  const absl::MutexLock lock(&mutex_);
+  asked_ = held_;
+  const auto released = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !held_; };
+  if (!mutex_.AwaitWithTimeout(absl::Condition(&released), absl::Seconds(10))) held_ = false;
+  return available_;
+}
+
+void Availability::Set(bool available) {
+  const absl::MutexLock lock(&mutex_);
+  available_ = available;
+}
+
+void Availability::Hold() {
+  const absl::MutexLock lock(&mutex_);
+  held_ = true;
+  asked_ = false;
+  mutex_.Await(absl::Condition(&asked_));
+}
+
+bool Availability::Release() {
+  const absl::MutexLock lock(&mutex_);
+  return std::exchange(held_, false);
+}
+
 ServerParts::ServerParts()
     : folder_(MakeFolder()),
-      available_(std::make_shared<std::atomic<bool>>(kGrpcKept)),
-      registry_(MakeRegistry(available_)),
+      availability_(std::make_shared<Availability>()),
+      registry_(MakeRegistry(availability_)),
       policy_(PolicyState::Create("", nullptr).value()),
       executor_(Executor::Create({}, nullptr).value()),
       faults_(policy_.get()),

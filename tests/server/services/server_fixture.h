@@ -2,15 +2,31 @@
 #ifndef ATTN_TESTS_SERVER_SERVICES_SERVER_FIXTURE_H_
 #define ATTN_TESTS_SERVER_SERVICES_SERVER_FIXTURE_H_
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "client/attention_client.h"
 #include "server/services/server.h"
 
 namespace attn {
+
+// Whether backends are available.
+class Availability {
+ public:
+  bool Get() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Set(bool available) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Hold() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Release() ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  absl::Mutex mutex_;
+  bool available_ ABSL_GUARDED_BY(mutex_) = true;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  bool asked_ ABSL_GUARDED_BY(mutex_) = false;  // While held.
+};
 
 // What a server stands on, and a folder for its sockets and certificates.
 class ServerParts {
@@ -23,14 +39,18 @@ class ServerParts {
   PolicyState& policy() const { return *policy_; }
   Executor& executor() const { return *executor_; }
   // Of `flash` and `eager` both.
-  void SetAvailable(bool available) { *available_ = available; }
+  void SetAvailable(bool available) { availability_->Set(available); }
+  // Returns when somebody asks for it, who gets no answer before ReleaseAvailability or ten seconds
+  // have passed. False for the latter.
+  void HoldAvailability() { availability_->Hold(); }
+  bool ReleaseAvailability() { return availability_->Release(); }
   const std::string& log_level() const { return *log_level_; }
 
   std::string Path(const std::string& name) const { return folder_ + "/" + name; }
 
  private:
   std::string folder_;
-  const std::shared_ptr<std::atomic<bool>> available_;
+  const std::shared_ptr<Availability> availability_;
   const std::shared_ptr<std::string> log_level_ = std::make_shared<std::string>("info");
   Registry registry_;
   const std::unique_ptr<PolicyState> policy_;

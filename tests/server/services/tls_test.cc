@@ -156,8 +156,6 @@ TEST_F(TlsTest, CheckNamesTheKeyTheFileAndTheCure) {
     TlsFiles files;
     std::vector<std::string> words;
   } kCases[] = {
-      {"key_missing", {files_.certificate, "", ""}, {"tls_key", "not given"}},
-      {"certificate_missing", {"", "", ca_}, {"tls_certificate", "not given"}},
       {"no_such_file", {"/no/such.pem", files_.key, ""}, {"tls_certificate", "/no/such.pem"}},
       {"a_folder", {files_.certificate, "/", ""}, {"tls_key", "not a file"}},
       {"no_pem", {write("text", "hello"), files_.key, ""}, {"tls_certificate", "no PEM"}},
@@ -167,6 +165,11 @@ TEST_F(TlsTest, CheckNamesTheKeyTheFileAndTheCure) {
        {write("cut", other.certificate + other.certificate.substr(0, 200)), write("k", other.key),
         ""},
        {"tls_certificate", "damaged"}},
+      {"three_missing",
+       {"/no/c.pem", "/no/k.pem", "/no/ca.pem"},
+       {"tls_certificate: '/no/c.pem'", "\ntls_key: '/no/k.pem'", "\ntls_client_ca: '/no/ca.pem'"}},
+      {"certificate_alone", {"/no/c.pem", "", "/no/ca.pem"}, {"tls_certificate", "tls_client_ca"}},
+      {"key_alone", {"", ca_, ""}, {"tls_key", "no PEM private key"}},
       {"no_client_ca",
        {files_.certificate, files_.key, write("text", "hello")},
        {"tls_client_ca", "no PEM"}},
@@ -175,6 +178,10 @@ TEST_F(TlsTest, CheckNamesTheKeyTheFileAndTheCure) {
     const std::string message = Message(CheckTlsFiles(bad.files));
     for (const std::string& word : bad.words) EXPECT_THAT(message, HasSubstr(word)) << bad.name;
   }
+  EXPECT_THAT(Message(ReadTlsFiles({files_.certificate, "", ""}).status()),
+              HasSubstr("tls_key: not given"));
+  EXPECT_THAT(Message(ReadTlsFiles({"", "", ca_}).status()),
+              HasSubstr("tls_certificate: not given"));
   Install(authority_.Issue("server", -absl::Hours(1)));
   EXPECT_THAT(Message(CheckTlsFiles(files_)), HasSubstr("expired"));
 }

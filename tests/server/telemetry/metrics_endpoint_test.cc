@@ -27,6 +27,7 @@ namespace {
 using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::Not;
 
 // All that a server shows.
 MetricsEndpoint::Metrics SomeMetrics() {
@@ -140,8 +141,17 @@ TEST(MetricsEndpointTest, TakenPortIsAnErrorThatNamesAddressAndCure) {
   const auto second = MetricsEndpoint::Create(address, SomeMetrics());
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(second.status().message(),
-              AllOf(HasSubstr(address), HasSubstr("taken"), HasSubstr("--metrics_listen")));
+              AllOf(HasSubstr(address), HasSubstr("taken"), HasSubstr("--metrics_listen"),
+                    Not(HasSubstr("this machine")), Not(HasSubstr("Civet"))));
   EXPECT_THAT(Get(false, (*first)->port(), "/metrics"), HasSubstr("attn_build_info"));
+}
+
+TEST(MetricsEndpointTest, AddressOfAnotherMachineIsToldApart) {
+  // Of TEST-NET-1, which no machine has.
+  const auto endpoint = MetricsEndpoint::Create("192.0.2.1:0", SomeMetrics());
+  EXPECT_EQ(endpoint.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(endpoint.status().message(),
+              AllOf(HasSubstr("not of this machine"), Not(HasSubstr("taken"))));
 }
 
 TEST(MetricsEndpointTest, MalformedAddressesAreRefused) {

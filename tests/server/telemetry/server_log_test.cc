@@ -193,15 +193,28 @@ TEST_F(ServerLogTest, HostileTextsForgeNothingInText) {
   }
 }
 
-TEST_F(ServerLogTest, LongTextsAreCutAndSaySo) {
-  CallRecord record = LoggedCall();
+// A call whose model is a mebibyte of plain letters.
+void LogLongModel(ServerLog& log) {
   const std::string model(1 << 20, 'm');
+  CallRecord record = LoggedCall();
   record.model = model;
-  Open({.format = LogFormat::kJson, .level = LogLevel::kDebug}).OnCallEnded(record);
+  log.OnCallEnded(record);
+}
+
+TEST_F(ServerLogTest, LongTextsAreCutAndSaySoInJson) {
+  LogLongModel(Open({.format = LogFormat::kJson, .level = LogLevel::kDebug}));
   const std::string line = Lines().at(0);
   EXPECT_LT(line.size(), 3000U);
   EXPECT_THAT(json::parse(line)["model"].get<std::string>(),
               HasSubstr("... [cut; 1048576 bytes in all]"));
+}
+
+TEST_F(ServerLogTest, LongTextsAreCutAndSaySoInText) {
+  LogLongModel(Open({.level = LogLevel::kDebug}));
+  const std::string line = Lines().at(0);
+  EXPECT_LT(line.size(), 3000U);
+  EXPECT_THAT(line, AllOf(HasSubstr(" model=\"mmm"),
+                          HasSubstr("mmm... [cut; 1048576 bytes in all]\" priority=batch ")));
 }
 
 TEST_F(ServerLogTest, LevelDecidesAndIsSwitchedWhileRunning) {

@@ -23,6 +23,14 @@ unix:/run/attnd/attnd.sock
 {{- if .Values.adminToken.secretName -}}
 {{- $_ := set $config "admin_token_file" "/etc/attnd-admin/token" -}}
 {{- end -}}
+{{- range list "admin" "log_level" -}}
+{{- if hasKey $config . -}}
+{{- if eq (toString (get $config .)) "false" -}}
+{{- /* YAML 1.1 reads a bare `off` as false. */ -}}
+{{- $_ := set $config . "off" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml $config -}}
 {{- end }}
 

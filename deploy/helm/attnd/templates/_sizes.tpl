@@ -8,9 +8,23 @@
 {{- mul (trimSuffix $unit . | int64) (get $units $unit) -}}
 {{- end }}
 
-{{/* What the memory of a pod may be asked to hold. */}}
+{{/* The server's default for what the values leave out. */}}
+{{- define "attnd.messageBytes" -}}
+{{- default 1073741824 .Values.config.max_message_bytes | int64 -}}
+{{- end }}
+
+{{/* config.max_receive_bytes, with its 0 as the server takes it. */}}
+{{- define "attnd.receiveBytes" -}}
+{{- $twoMessages := mul 2 (include "attnd.messageBytes" . | int64) -}}
+{{- default (add (int64 .Values.config.max_admitted_bytes) $twoMessages)
+      (int64 .Values.config.max_receive_bytes) -}}
+{{- end }}
+
+{{/* What the memory of a pod may be asked to hold: the bound of server/services/channel_limits.h,
+     memoryOverhead for the process and its connections, and /dev/shm. */}}
 {{- define "attnd.memoryBytes" -}}
-{{- add (int64 .Values.config.max_admitted_bytes) (int64 .Values.config.max_receive_bytes)
+{{- add (div (mul 5 (include "attnd.receiveBytes" . | int64)) 4)
+      (mul 2 (int64 .Values.config.max_admitted_bytes))
       (int64 .Values.config.pool_idle_bytes)
       (include "attnd.bytes" .Values.memoryOverhead)
       (include "attnd.bytes" .Values.sharedMemory.sizeLimit) -}}
@@ -34,16 +48,18 @@
 {{- $limit := include "attnd.bytes" .Values.resources.limits.memory | int64 -}}
 {{- $needed := include "attnd.memoryBytes" . | int64 -}}
 {{- if lt $limit $needed -}}
-{{- fail (printf "resources.limits.memory is %s = %d bytes, but config.max_admitted_bytes + config.max_receive_bytes + config.pool_idle_bytes + memoryOverhead + sharedMemory.sizeLimit = %d bytes: raise the limit or lower those" .Values.resources.limits.memory $limit $needed) -}}
+{{- fail (printf "resources.limits.memory is %s = %d bytes, but 1.25 x config.max_receive_bytes (%d) + 2 x config.max_admitted_bytes + config.pool_idle_bytes + memoryOverhead + sharedMemory.sizeLimit = %d bytes: raise the limit or lower those" .Values.resources.limits.memory $limit (include "attnd.receiveBytes" . | int64) $needed) -}}
 {{- end -}}
 {{- with .Values.config.max_admitted_batch_bytes -}}
 {{- if gt (int64 .) (int64 $.Values.config.max_admitted_bytes) -}}
 {{- fail (printf "config.max_admitted_batch_bytes is %d, more than config.max_admitted_bytes, %d" (int64 .) (int64 $.Values.config.max_admitted_bytes)) -}}
 {{- end -}}
 {{- end -}}
-{{- $message := default 1073741824 .Values.config.max_message_bytes | int64 -}}
-{{- if lt (int64 .Values.config.max_receive_bytes) $message -}}
-{{- fail (printf "config.max_receive_bytes is %d, less than one message, config.max_message_bytes = %d" (int64 .Values.config.max_receive_bytes) $message) -}}
+{{- $message := include "attnd.messageBytes" . | int64 -}}
+{{- $leastReceive := add (int64 .Values.config.max_admitted_bytes) $message -}}
+{{- $receive := include "attnd.receiveBytes" . | int64 -}}
+{{- if lt $receive $leastReceive -}}
+{{- fail (printf "config.max_receive_bytes is %d, less than config.max_admitted_bytes + config.max_message_bytes = %d: admitted calls would be cut off; 0 = as much and one message more" $receive $leastReceive) -}}
 {{- end -}}
 {{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) -}}
 {{- fail (printf "autoscaling.minReplicas is %d, more than autoscaling.maxReplicas, %d" (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}

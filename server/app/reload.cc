@@ -1,15 +1,16 @@
-#include "server/reload.h"
+#include "server/app/reload.h"
 
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "kernels/core/status_macros.h"
+#include "server/app/config_files.h"
+#include "server/app/part_options.h"
 #include "server/config/config_keys.h"
-#include "server/config_files.h"
-#include "server/part_options.h"
 
 namespace attn {
 namespace {
@@ -26,6 +27,14 @@ std::string Changes(const ServerOptions& from, const ServerOptions& to) {
     if (text != Text(key, from)) changes.push_back(absl::StrCat(key.name, "=", text));
   }
   return changes.empty() ? "none" : absl::StrJoin(changes, ", ");
+}
+
+// What is right in the file and wrong beside the values that stay.
+absl::Status CheckWithWhatStays(const ServerOptions& options) {
+  if (options.max_admitted_batch_bytes <= options.max_admitted_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("max_admitted_batch_bytes: ", options.max_admitted_batch_bytes,
+                   " is more than the max_admitted_bytes in force, ", options.max_admitted_bytes));
 }
 
 }  // namespace
@@ -47,13 +56,15 @@ void Reloader::Reload() {
 }
 
 absl::Status Reloader::Apply() {
-  ATTN_ASSIGN_OR_RETURN(ServerConfig config, LoadServerConfig(sources_));
+  std::vector<std::string> mistakes;
+  ServerConfig config = ReadServerConfig(sources_, &mistakes);
+  std::shared_ptr<const PresetTable> presets = ReadSelection(*parts_.registry, &config, &mistakes);
+  if (!mistakes.empty()) return absl::InvalidArgumentError(absl::StrJoin(mistakes, "\n"));
   ServerOptions& next = config.options;
-  ATTN_ASSIGN_OR_RETURN(std::shared_ptr<const PresetTable> presets,
-                        ReadSelection(next, *parts_.registry));
+  KeepWhatCannotChange(&next);
+  ATTN_RETURN_IF_ERROR(CheckWithWhatStays(next));
   ATTN_RETURN_IF_ERROR(parts_.executor->SetLimits(ExecutorOptionsOf(next).limits));
   // From here on nothing fails.
-  KeepWhatCannotChange(&next);
   parts_.policy->SetPresets(std::move(presets));
   if (next.force_backend != options_.force_backend) ApplyForced(next.force_backend);
   parts_.log->SetSlowCall(SlowCall(next));

@@ -1,4 +1,4 @@
-#include "server/part_options.h"
+#include "server/app/part_options.h"
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"

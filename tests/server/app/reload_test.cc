@@ -1,4 +1,4 @@
-#include "server/reload.h"
+#include "server/app/reload.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,9 +9,10 @@
 #include <utility>
 
 #include "kernels/builtin_backends.h"
-#include "server/part_options.h"
+#include "server/app/part_options.h"
+#include "tests/server/app/log_file.h"
+#include "tests/server/config/load_server_config.h"
 #include "tests/server/config/temporary_file.h"
-#include "tests/server/log_file.h"
 
 namespace attn {
 namespace {
@@ -66,15 +67,14 @@ TEST_F(ReloadTest, AppliesEveryKeyThatMayChange) {
   Start("max_running_calls: 2\n");
   Reload(
       "max_running_calls: 3\nmax_waiting_calls: 4\nmax_waiting_batch_calls: 5\n"
-      "max_admitted_bytes: 2000000000\nmax_batch_calls: 7\nbatch_delay_us: 8\n"
+      "max_admitted_batch_bytes: 6\nmax_batch_calls: 7\nbatch_delay_us: 8\n"
       "log_level: debug\nforce_backend: eager\nlame_duck_ms: 9\ndrain_limit_ms: 10\npresets: " +
       presets.path() + "\n");
   const ExecutorLimits limits = executor_->limits();
   EXPECT_EQ(limits.max_running, 3);
   EXPECT_EQ(limits.max_waiting, 4);
   EXPECT_EQ(limits.max_waiting_batch, 5);
-  EXPECT_EQ(limits.max_admitted_bytes, 2'000'000'000);
-  EXPECT_EQ(limits.max_admitted_batch_bytes, 1'000'000'000) << "half, as configured";
+  EXPECT_EQ(limits.max_admitted_batch_bytes, 6);
   EXPECT_EQ(limits.max_batch_calls, 7);
   EXPECT_EQ(limits.batch_delay, absl::Microseconds(8));
   EXPECT_EQ(log_.log()->level(), LogLevel::kDebug);
@@ -141,6 +141,24 @@ TEST_F(ReloadTest, KeysThatCannotChangeAreNamedAndStay) {
   EXPECT_EQ(reloader_->accepted(), 1);
   EXPECT_THAT(log_.Close(), AllOf(HasSubstr("workers"), HasSubstr("localhost:0,localhost:1"),
                                   Not(HasSubstr("metrics_listen"))));
+}
+
+// The receive quota and the bound on unread replies are set with it, once.
+TEST_F(ReloadTest, AdmittedBytesStayAndBatchBytesMoveWithinThem) {
+  Start("max_admitted_bytes: 2000000000\n");
+  Reload("max_admitted_bytes: 8000000000\nmax_running_calls: 3\n");
+  EXPECT_EQ(executor_->limits().max_admitted_bytes, 2'000'000'000);
+  EXPECT_EQ(executor_->limits().max_admitted_batch_bytes, 1'000'000'000) << "half of what is kept";
+  EXPECT_EQ(executor_->limits().max_running, 3);
+  Reload("max_admitted_bytes: 8000000000\nmax_admitted_batch_bytes: 2000000000\n");
+  EXPECT_EQ(executor_->limits().max_admitted_batch_bytes, 2'000'000'000);
+  Reload("max_admitted_bytes: 8000000000\nmax_admitted_batch_bytes: 3000000000\nlog_level: off\n");
+  EXPECT_EQ(executor_->limits().max_admitted_batch_bytes, 2'000'000'000)
+      << "not above what is kept";
+  EXPECT_EQ(log_.log()->level(), LogLevel::kInfo) << "a refused reload changes nothing";
+  EXPECT_EQ(reloader_->refused(), 1);
+  EXPECT_THAT(log_.Close(),
+              AllOf(HasSubstr("key=max_admitted_bytes"), HasSubstr("3000000000 is more than")));
 }
 
 TEST_F(ReloadTest, WhatFlagsSetStays) {

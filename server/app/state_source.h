@@ -1,10 +1,10 @@
 // The state of the server's parts as metrics show it.
-#ifndef ATTN_SERVER_STATE_SOURCE_H_
-#define ATTN_SERVER_STATE_SOURCE_H_
+#ifndef ATTN_SERVER_APP_STATE_SOURCE_H_
+#define ATTN_SERVER_APP_STATE_SOURCE_H_
 
 #include "kernels/core/registry.h"
+#include "server/app/reload.h"
 #include "server/policy/policy_state.h"
-#include "server/reload.h"
 #include "server/services/server.h"
 #include "server/telemetry/server_log.h"
 #include "server/telemetry/server_state.h"
@@ -24,4 +24,4 @@ ServerStateSource StateSource(const StateParts& parts);
 
 }  // namespace attn
 
-#endif  // ATTN_SERVER_STATE_SOURCE_H_
+#endif  // ATTN_SERVER_APP_STATE_SOURCE_H_

@@ -1,4 +1,4 @@
-#include "server/part_options.h"
+#include "server/app/part_options.h"
 
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/config/server_config.h"
+#include "tests/server/config/load_server_config.h"
 
 namespace attn {
 namespace {

@@ -1,6 +1,6 @@
 // A log whose lines a test reads.
-#ifndef ATTN_TESTS_SERVER_LOG_FILE_H_
-#define ATTN_TESTS_SERVER_LOG_FILE_H_
+#ifndef ATTN_TESTS_SERVER_APP_LOG_FILE_H_
+#define ATTN_TESTS_SERVER_APP_LOG_FILE_H_
 
 #include <unistd.h>
 
@@ -44,4 +44,4 @@ class LogFile {
 
 }  // namespace attn
 
-#endif  // ATTN_TESTS_SERVER_LOG_FILE_H_
+#endif  // ATTN_TESTS_SERVER_APP_LOG_FILE_H_

@@ -1,6 +1,6 @@
 // Reading the configuration again while calls run.
-#ifndef ATTN_SERVER_RELOAD_H_
-#define ATTN_SERVER_RELOAD_H_
+#ifndef ATTN_SERVER_APP_RELOAD_H_
+#define ATTN_SERVER_APP_RELOAD_H_
 
 #include <atomic>
 #include <cstdint>
@@ -58,4 +58,4 @@ class Reloader {
 
 }  // namespace attn
 
-#endif  // ATTN_SERVER_RELOAD_H_
+#endif  // ATTN_SERVER_APP_RELOAD_H_

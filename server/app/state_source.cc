@@ -1,4 +1,4 @@
-#include "server/state_source.h"
+#include "server/app/state_source.h"
 
 #include <memory>
 

@@ -1,4 +1,4 @@
-#include "server/warm_up.h"
+#include "server/app/warm_up.h"
 
 #include <algorithm>
 #include <cmath>
@@ -105,7 +105,8 @@ void WarmUpBackend(const Backend& backend, DType dtype, Executor* executor, Poli
   log->Write(LogLevel::kError, fault ? "warm-up failed, quarantined" : "warm-up failed",
              {{"backend", name}, {"dtype", dtype_name}, {"error", std::string(status.message())}});
   if (!fault) return;
-  // Cannot be refused: the name is canonical, the reason short and without control characters.
+  // Refused only where an operator's quarantine stands: the name is canonical, the reason short and
+  // without control characters.
   policy
       ->QuarantineBackend(name, absl::StrCat("warm-up failed: ", Quoted(status.message())),
                           /*automatic=*/true)

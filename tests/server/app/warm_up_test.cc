@@ -1,4 +1,4 @@
-#include "server/warm_up.h"
+#include "server/app/warm_up.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
-#include "tests/server/log_file.h"
+#include "tests/server/app/log_file.h"
 
 namespace attn {
 namespace {

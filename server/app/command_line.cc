@@ -1,24 +1,20 @@
-#include "server/command_line.h"
+#include "server/app/command_line.h"
 
 #include <iostream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "server/app/version.h"
 #include "server/config/config_text.h"
 #include "server/config/environment_names.h"
 #include "server/config/flags.h"
-#include "server/version.h"
 
 namespace attn {
 namespace {
-
-constexpr int kMistake = 2;
 
 std::vector<std::pair<std::string, std::string>> AttnVariables(char** environment) {
   std::vector<std::pair<std::string, std::string>> variables;
@@ -58,23 +54,10 @@ CommandLine ParseCommandLine(int argc, char** argv, char** environment) {
       flags.config.empty() ? VariableOr(result.sources, "ATTN_CONFIG") : flags.config;
   result.environment_backend = VariableOr(result.sources, "ATTN_BACKEND");
   result.check_config = flags.check_config;
+  result.print_config = flags.print_config;
 
-  std::vector<std::string> mistakes = std::move(flags.mistakes);
-  absl::StatusOr<ServerConfig> config = LoadServerConfig(result.sources);
-  if (!config.ok()) mistakes.emplace_back(config.status().message());
-  if (!mistakes.empty()) {
-    std::cerr << absl::StrJoin(mistakes, "\n") << "\n";
-    result.exit_code = kMistake;
-    return result;
-  }
-  result.config = *std::move(config);
-  if (flags.print_config) {
-    for (const std::string& warning : result.config.warnings) {
-      std::cerr << "warning: " << warning << "\n";
-    }
-    std::cout << PrintedConfig(result.config);
-    result.exit_code = 0;
-  }
+  result.mistakes = std::move(flags.mistakes);
+  result.config = ReadServerConfig(result.sources, &result.mistakes);
   return result;
 }
 

@@ -1,7 +1,7 @@
 // The options of the server's parts, from those of the configuration. The parts know no
 // configuration, and the configuration knows no parts.
-#ifndef ATTN_SERVER_PART_OPTIONS_H_
-#define ATTN_SERVER_PART_OPTIONS_H_
+#ifndef ATTN_SERVER_APP_PART_OPTIONS_H_
+#define ATTN_SERVER_APP_PART_OPTIONS_H_
 
 #include <string>
 
@@ -24,4 +24,4 @@ absl::Duration SlowCall(const ServerOptions& options);
 
 }  // namespace attn
 
-#endif  // ATTN_SERVER_PART_OPTIONS_H_
+#endif  // ATTN_SERVER_APP_PART_OPTIONS_H_

@@ -1,7 +1,7 @@
 // The signals that a server listens to, taken by one thread from the start of the process to its
 // end.
-#ifndef ATTN_SERVER_STOP_SIGNALS_H_
-#define ATTN_SERVER_STOP_SIGNALS_H_
+#ifndef ATTN_SERVER_APP_STOP_SIGNALS_H_
+#define ATTN_SERVER_APP_STOP_SIGNALS_H_
 
 #include <csignal>
 #include <cstdint>
@@ -45,4 +45,4 @@ class StopSignals {
 
 }  // namespace attn
 
-#endif  // ATTN_SERVER_STOP_SIGNALS_H_
+#endif  // ATTN_SERVER_APP_STOP_SIGNALS_H_

@@ -1,7 +1,7 @@
 // Paying first-call costs (code paths, page faults, device modules, scratch of the workers) before
 // the first caller comes.
-#ifndef ATTN_SERVER_WARM_UP_H_
-#define ATTN_SERVER_WARM_UP_H_
+#ifndef ATTN_SERVER_APP_WARM_UP_H_
+#define ATTN_SERVER_APP_WARM_UP_H_
 
 #include "absl/functional/function_ref.h"
 #include "kernels/core/registry.h"
@@ -21,4 +21,4 @@ void WarmUp(const Registry& registry, Executor* executor, PolicyState* policy, S
 
 }  // namespace attn
 
-#endif  // ATTN_SERVER_WARM_UP_H_
+#endif  // ATTN_SERVER_APP_WARM_UP_H_
