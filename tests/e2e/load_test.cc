@@ -125,7 +125,9 @@ TEST(LoadTest, ASecondSignalEndsItAtOnce) {
   Process load("attn", {"--server", server.unix_socket(), "load", "--shape", "1x2x64x32",
                         "--warmup", "0", "--duration", "10m", "--json"});
   ASSERT_TRUE(HasServed(server, 20));
-  server.process().Signal(SIGSTOP);  // What is in flight gets no answer.
+  server.process().Signal(SIGSTOP);
+  // The next call is under way by then, and gets no answer.
+  absl::SleepFor(absl::Milliseconds(500));
   load.Signal(SIGTERM);
   EXPECT_TRUE(WaitUntil([&] { return HasTaken(load.pid(), SIGTERM); }));
   load.Signal(SIGTERM);
