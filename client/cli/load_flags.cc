@@ -67,7 +67,7 @@ void AddSloFlags(CLI::App& command, LoadFlags& flags) {
                   "Failed calls of all, 0 to 1; default: one that fails is too many")
       ->check(CLI::Range(0.0, 1.0));
   group.add_flag("--abort_on_slo", flags.abort_on_slo,
-                 "Ends a run as soon as it violates the service level");
+                 "Ends a run as soon as it violates the service level, from its 100th call on");
   group.add_flag("--find_max_rate", flags.find_max_rate,
                  "From --rate on, searches the highest rate within the service level to 5%; each "
                  "try lasts --duration");

@@ -10,7 +10,7 @@ RateSearchResult FindMaxRate(double start,
                              absl::FunctionRef<std::optional<bool>(double rate)> passes) {
   RateSearchResult result;
   double failed = 0;  // The lowest rate that did; 0 = none yet.
-  double rate = std::clamp(start, 1.0, kMaxRate);
+  double rate = std::clamp(start, kLeastRate, kMaxRate);
   for (int probe = 0; probe < kMaxProbes; ++probe) {
     const std::optional<bool> passed = passes(rate);
     if (!passed.has_value()) break;
@@ -20,8 +20,8 @@ RateSearchResult FindMaxRate(double start,
       if (rate == kMaxRate) break;
       rate = std::min(rate * 2, kMaxRate);
     } else if (result.max_rate == 0) {
-      if (rate == 1) break;
-      rate = std::max(rate / 2, 1.0);
+      if (rate == kLeastRate) break;
+      rate = std::max(rate / 2, kLeastRate);
     } else {
       if (failed <= result.max_rate * kRatePrecision) break;
       rate = (result.max_rate + failed) / 2;

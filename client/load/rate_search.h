@@ -12,7 +12,10 @@ namespace attn::load {
 // The search ends when the highest rate that passed and the lowest that did not are this close.
 inline constexpr double kRatePrecision = 1.05;
 
-// Runs that a search may take: doublings and halvings over six decades, and the bisection.
+// The lowest rate of interest: a call in a minute and a half.
+inline constexpr double kLeastRate = 0.01;
+
+// Runs that a search may take: doublings and halvings over eight decades, and the bisection.
 inline constexpr int kMaxProbes = 32;
 
 struct RateProbe {
@@ -26,7 +29,7 @@ struct RateSearchResult {
 };
 
 // From `start` the rate is doubled while it passes, or halved until it does; then bisected.
-// `passes` makes one run; nullopt ends the search. Rates lie between 1 and kMaxRate calls a second.
+// `passes` makes one run; nullopt ends the search. Rates lie between kLeastRate and kMaxRate.
 RateSearchResult FindMaxRate(double start,
                              absl::FunctionRef<std::optional<bool>(double rate)> passes);
 

@@ -14,7 +14,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 TEST(FindMaxRate, ComesWithinFivePercentFromEitherSide) {
-  for (const double capacity : {1.0, 3.0, 97.0, 730.0, 50'000.0}) {
+  for (const double capacity : {0.3, 1.0, 3.0, 97.0, 730.0, 50'000.0}) {
     for (const double start : {1.0, 50.0, 4000.0, 1e6}) {
       const RateSearchResult result =
           FindMaxRate(start, [&](double rate) { return rate <= capacity; });
