@@ -48,10 +48,9 @@ absl::StatusOr<RunReport> LoadSession::RunClosed(int concurrency) const {
   const std::string label = absl::StrCat(concurrency, concurrency == 1 ? " caller" : " callers");
   ClosedLoop source(plan_.limit);
   ATTN_ASSIGN_OR_RETURN(RunResult result, Run(source, Options(concurrency), label));
-  RunReport report = {.label = label,
-                      .concurrency = concurrency,
-                      .duration = result.elapsed,
-                      .result = std::move(result)};
+  const absl::Duration elapsed = result.elapsed;
+  RunReport report = {
+      .label = label, .concurrency = concurrency, .duration = elapsed, .result = std::move(result)};
   report.violations = Violations(plan_.slo, report.measurements());
   return report;
 }
@@ -66,8 +65,8 @@ absl::StatusOr<RunReport> LoadSession::RunOpen(const ArrivalPlan& arrivals,
                          result.measurements.calls() >= plan_.limit.requests;
   const absl::Duration due_in = cut_short ? result.elapsed : planned;
   const double due = static_cast<double>(result.measurements.calls());
-  RunReport report = {
-      .label = label, .duration = std::max(result.elapsed, due_in), .result = std::move(result)};
+  const absl::Duration lasted = std::max(result.elapsed, due_in);
+  RunReport report = {.label = label, .duration = lasted, .result = std::move(result)};
   if (due_in > absl::ZeroDuration()) report.offered_rate = due / absl::ToDoubleSeconds(due_in);
   report.violations = Violations(plan_.slo, report.measurements());
   return report;

@@ -6,10 +6,10 @@ namespace attn {
 namespace {
 
 constexpr int64_t kMeanCalls = 32;
-constexpr double kMinDelay_s = 0.01;
-constexpr double kMaxDelay_s = 10;
+constexpr double kMinDelayS = 0.01;
+constexpr double kMaxDelayS = 10;
 // Before anything was measured: what a person does not notice and a server hardly.
-constexpr double kUnknownDelay_s = 0.1;
+constexpr double kUnknownDelayS = 0.1;
 
 }  // namespace
 
@@ -22,14 +22,14 @@ void DrainRate::Ended(int64_t bytes, absl::Time now) {
 }
 
 absl::Duration DrainRate::Until(int64_t calls, int64_t bytes, absl::Time now) const {
-  double delay_s = kUnknownDelay_s;
+  double delay_s = kUnknownDelayS;
   if (ends_ > 0) {
     const double ends = std::max(static_cast<double>(calls),
                                  static_cast<double>(bytes) / std::max(mean_bytes_, 1.0));
     // If nothing ends for longer than usual, it has become slower.
     delay_s = ends * std::max(mean_interval_s_, absl::ToDoubleSeconds(now - last_));
   }
-  return absl::Seconds(std::clamp(delay_s, kMinDelay_s, kMaxDelay_s));
+  return absl::Seconds(std::clamp(delay_s, kMinDelayS, kMaxDelayS));
 }
 
 }  // namespace attn
