@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpc/grpc.h"
@@ -51,7 +52,7 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kMistake = 2;  // In flags, variables or files.
 
-// From the end of draining to that of the process at the latest.
+// From the end of draining to that of every connection at the latest.
 constexpr absl::Duration kClosing = absl::Seconds(2);
 
 absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(
@@ -108,11 +109,18 @@ absl::Status Stop(const ServerOptions& options, Executor* executor, Server* serv
   log->Write(LogLevel::kInfo, "draining", {{"limit_ms", absl::StrCat(options.drain_limit_ms)}});
   std::cout << "attnd draining" << std::endl;
   const bool drained = server->Drain(absl::Milliseconds(options.drain_limit_ms));
+  if (!drained) {
+    log->Write(LogLevel::kError, "calls cut off",
+               {{"calls", absl::StrCat(server->cut_off_calls())}});
+  }
   // A peer that reads nothing would hold gRPC's end for longer.
-  std::thread([drained] {
-    absl::SleepFor(kClosing);
-    _exit(drained ? 0 : kFailed);
-  }).detach();
+  absl::Notification closed;
+  std::thread guard([&] {
+    if (!closed.WaitForNotificationWithTimeout(kClosing)) _exit(drained ? 0 : kFailed);
+  });
+  server->Close();
+  closed.Notify();
+  guard.join();
   if (!drained) {
     return absl::DeadlineExceededError(absl::StrCat("drain_limit_ms: calls cut off after ",
                                                     options.drain_limit_ms,

@@ -39,7 +39,11 @@ Server::Server(const ServiceContext& services)
       readiness_(services.registry, services.policy),
       memory_return_(services.executor) {}
 
-Server::~Server() {
+Server::~Server() { Close(); }
+
+void Server::Close() {
+  if (closed_) return;
+  closed_ = true;
   if (!drained_) Drain(absl::ZeroDuration());
   // What is left are the last bytes of replies, and streams of others (health watches, reflection),
   // which would last for ever.

@@ -30,9 +30,7 @@ class Server {
   // outlives the server.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ListenOptions& options,
                                                        const ServiceContext& services);
-  // Closes the listeners, after a Drain that waits for nothing if there was none. gRPC may wait up
-  // to 10 s for a peer that reads nothing.
-  ~Server();
+  ~Server();  // Closes.
 
   // As bound, in the order given: `127.0.0.1:8601`, `unix:PATH`. One that names several addresses
   // of this machine, as localhost does, stands there as often.
@@ -49,8 +47,12 @@ class Server {
 
   // Readiness turns off and new calls are refused with UNAVAILABLE; admitted ones finish and their
   // replies go out, within the limit; then scopes end. False if the limit is over and calls are
-  // left, which destruction cuts off.
+  // left, which Close cuts off.
   bool Drain(absl::Duration limit);
+
+  // Closes the listeners, after a Drain that waits for nothing if there was none. gRPC may wait up
+  // to 10 s for a peer that reads nothing. A second call does nothing.
+  void Close();
 
   // How many calls Drain has left.
   int64_t cut_off_calls() const { return cut_off_calls_; }
@@ -80,6 +82,7 @@ class Server {
   MemoryReturn memory_return_;
   int64_t cut_off_calls_ = 0;
   bool drained_ = false;
+  bool closed_ = false;
 };
 
 }  // namespace attn
