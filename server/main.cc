@@ -75,6 +75,13 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> ServeMetrics(const ServerOption
                       absl::StrCat("metrics_listen: ", endpoint.status().message()));
 }
 
+// What a person is told of the end, too.
+int ExitCode(const absl::Status& end) {
+  if (end.ok()) return 0;
+  std::cerr << "attnd: " << end.message() << std::endl;
+  return kFailed;
+}
+
 // As configured, with the port that was bound.
 std::string MetricsAddress(const ServerOptions& options, const MetricsEndpoint* metrics) {
   if (metrics == nullptr) return std::string(kNoMetrics);
@@ -109,23 +116,19 @@ absl::Status Stop(const ServerOptions& options, Executor* executor, Server* serv
   log->Write(LogLevel::kInfo, "draining", {{"limit_ms", absl::StrCat(options.drain_limit_ms)}});
   std::cout << "attnd draining" << std::endl;
   const bool drained = server->Drain(absl::Milliseconds(options.drain_limit_ms));
-  if (!drained) {
-    log->Write(LogLevel::kError, "calls cut off",
-               {{"calls", absl::StrCat(server->cut_off_calls())}});
-  }
+  const absl::Status end = drained ? absl::OkStatus()
+                                   : absl::DeadlineExceededError(absl::StrCat(
+                                         "drain_limit_ms: calls cut off after ",
+                                         options.drain_limit_ms, " ms: ", server->cut_off_calls()));
   // A peer that reads nothing would hold gRPC's end for longer.
   absl::Notification closed;
   std::thread guard([&] {
-    if (!closed.WaitForNotificationWithTimeout(kClosing)) _exit(drained ? 0 : kFailed);
+    if (!closed.WaitForNotificationWithTimeout(kClosing)) _exit(ExitCode(end));
   });
   server->Close();
   closed.Notify();
   guard.join();
-  if (!drained) {
-    return absl::DeadlineExceededError(absl::StrCat("drain_limit_ms: calls cut off after ",
-                                                    options.drain_limit_ms,
-                                                    " ms: ", server->cut_off_calls()));
-  }
+  if (!end.ok()) return end;
   log->Write(LogLevel::kInfo, "stopped");
   std::cout << "attnd stopped" << std::endl;
   return absl::OkStatus();
@@ -218,10 +221,7 @@ int Main(int argc, char** argv) {
                                       &command_line.config, &command_line.mistakes);
   if (command_line.check_config) return SayConfig(command_line);
   if (!command_line.mistakes.empty()) return SayMistakes(command_line);
-  const absl::Status status = Serve(command_line, *registry, std::move(files), &signals);
-  if (status.ok()) return 0;
-  std::cerr << "attnd: " << status.message() << std::endl;
-  return kFailed;
+  return ExitCode(Serve(command_line, *registry, std::move(files), &signals));
 }
 
 }  // namespace
