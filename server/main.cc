@@ -116,10 +116,10 @@ absl::Status Stop(const ServerOptions& options, Executor* executor, Server* serv
   log->Write(LogLevel::kInfo, "draining", {{"limit_ms", absl::StrCat(options.drain_limit_ms)}});
   std::cout << "attnd draining" << std::endl;
   const bool drained = server->Drain(absl::Milliseconds(options.drain_limit_ms));
-  const absl::Status end = drained ? absl::OkStatus()
-                                   : absl::DeadlineExceededError(absl::StrCat(
-                                         "drain_limit_ms: calls cut off after ",
-                                         options.drain_limit_ms, " ms: ", server->cut_off_calls()));
+  absl::Status end = drained ? absl::OkStatus()
+                             : absl::DeadlineExceededError(absl::StrCat(
+                                   "drain_limit_ms: calls cut off after ", options.drain_limit_ms,
+                                   " ms: ", server->cut_off_calls()));
   // A peer that reads nothing would hold gRPC's end for longer.
   absl::Notification closed;
   std::thread guard([&] {
