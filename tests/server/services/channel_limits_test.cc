@@ -45,16 +45,19 @@ class ChannelLimitsTest : public ::testing::Test {
   std::shared_ptr<grpc::Channel> channel_;
 };
 
+// gRPC 1.51 sometimes closes the connection of such a call after its status (about 1 in 25 on a
+// busy machine), so the neighbour has a connection of its own.
 TEST_F(ChannelLimitsTest, MetadataIsSmall) {
-  StartServer({});
+  const std::string address = StartServer({});
+  const auto neighbour = ConnectOnce(address);
+  ASSERT_EQ(neighbour->ListBackends().status(), absl::OkStatus());
   grpc::ClientContext fits;
   fits.AddMetadata("x-note", std::string(4000, 'x'));
   EXPECT_TRUE(ListBackends(&fits).ok());
   grpc::ClientContext too_much;
   too_much.AddMetadata("x-note", std::string(9000, 'x'));
   EXPECT_EQ(ListBackends(&too_much).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  grpc::ClientContext after;
-  EXPECT_TRUE(ListBackends(&after).ok());
+  EXPECT_EQ(neighbour->ListBackends().status(), absl::OkStatus());
 }
 
 // ENHANCE_YOUR_CALM, and nobody else notices.
