@@ -4,10 +4,15 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/core/registry.h"
+#include "kernels/engines/cpu/cpu_isa.h"
 
 namespace attn {
 
-absl::StatusOr<Registry> CreateBuiltinRegistry();
+struct BuiltinOptions {
+  CpuIsa cpu_isa = FastestCpuIsa();
+};
+
+absl::StatusOr<Registry> CreateBuiltinRegistry(const BuiltinOptions& options = {});
 
 }  // namespace attn
 

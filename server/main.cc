@@ -25,6 +25,7 @@
 #include "kernels/builtin_backends.h"
 #include "kernels/core/buffer_pool.h"
 #include "kernels/core/status_macros.h"
+#include "kernels/engines/cpu/cpu_isa.h"
 #include "server/app/command_line.h"
 #include "server/app/config_files.h"
 #include "server/app/part_options.h"
@@ -33,9 +34,12 @@
 #include "server/app/stop_signals.h"
 #include "server/app/version.h"
 #include "server/app/warm_up.h"
+#include "server/app/worker_plan.h"
 #include "server/config/address_syntax.h"
 #include "server/config/config_text.h"
+#include "server/executor/cpu_list.h"
 #include "server/executor/executor.h"
+#include "server/executor/worker_placement.h"
 #include "server/policy/policy_state.h"
 #include "server/services/server.h"
 #include "server/telemetry/call_observers.h"
@@ -54,6 +58,48 @@ constexpr int kMistake = 2;  // In flags, variables or files.
 
 // From the end of draining to that of every connection at the latest.
 constexpr absl::Duration kClosing = absl::Seconds(2);
+
+// What computes, as the options ask for it and this machine can.
+struct Compute {
+  CpuIsa isa = FastestCpuIsa();
+  WorkerPlan workers;
+};
+
+// Adds what is wrong to the mistakes, and leaves there what it would be unasked. Before any thread
+// is started that is to keep to the memory of a node.
+Compute ChooseCompute(CommandLine* command_line) {
+  const ServerConfig& config = command_line->config;
+  const auto refuse = [&](absl::string_view key, const absl::Status& status) {
+    command_line->mistakes.push_back(config.WithOrigin(absl::StrCat(key, status.message())));
+  };
+  Compute compute;
+  if (const absl::StatusOr<CpuIsa> isa = ParseCpuIsa(config.options.cpu_isa); isa.ok()) {
+    compute.isa = *isa;
+  } else {
+    refuse("cpu_isa: ", isa.status());
+  }
+  absl::StatusOr<WorkerPlan> workers = PlanWorkers(config.options);
+  if (!workers.ok()) {
+    refuse("", workers.status());
+    return compute;
+  }
+  compute.workers = *std::move(workers);
+  if (config.options.numa_node >= 0) {
+    const absl::Status preferred = PreferMemoryOfNode(static_cast<int>(config.options.numa_node));
+    if (!preferred.ok()) refuse("numa_node: ", preferred);
+  }
+  return compute;
+}
+
+// One line of how this machine is used.
+void LogCompute(const ServerOptions& options, const Compute& compute, ServerLog* log) {
+  log->Write(LogLevel::kInfo, "compute",
+             {{"cpu_isa", std::string(Name(compute.isa))},
+              {"workers", absl::StrCat(compute.workers.workers)},
+              {"cpus", CpuListText(compute.workers.cpus)},
+              {"pinned", compute.workers.placement.pinned ? "true" : "false"},
+              {"numa_node", options.numa_node < 0 ? "any" : absl::StrCat(options.numa_node)}});
+}
 
 absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(
     const CommandLine& command_line, std::shared_ptr<const PresetTable> presets) {
@@ -134,21 +180,25 @@ absl::Status Stop(const ServerOptions& options, Executor* executor, Server* serv
   return absl::OkStatus();
 }
 
-absl::Status Serve(const CommandLine& command_line, const Registry& registry, ConfigFiles files,
-                   StopSignals* signals) {
+absl::Status Serve(const CommandLine& command_line, const Compute& compute,
+                   const Registry& registry, ConfigFiles files, StopSignals* signals) {
   const ServerOptions& options = command_line.config.options;
   ServerLog log(LogOptionsOf(options));
   for (const std::string& warning : command_line.config.warnings) {
     log.Write(LogLevel::kWarning, "configuration", {{"warning", warning}});
   }
+  LogCompute(options, compute, &log);
   PrometheusObserver metrics(BuildInfo{std::string(kVersion), __VERSION__, ATTN_CUDA_TOOLKIT});
   CallObservers observers({&metrics, &log});
 
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<PolicyState> policy,
                         CreatePolicy(command_line, std::move(files.presets)));
   BufferPool buffers(options.pool_idle_bytes);
-  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Executor> executor,
-                        Executor::Create(ExecutorOptionsOf(options), &observers));
+  const WorkerPlan& workers = compute.workers;
+  ATTN_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Executor> executor,
+      Executor::Create({workers.workers, ExecutorLimitsOf(options), workers.placement},
+                       &observers));
   ReplyLedger replies(options.max_admitted_bytes);
   BackendFaults faults(policy.get(), [&log](const std::string& backend, const std::string& reason) {
     log.Write(LogLevel::kError, "backend quarantined", {{"backend", backend}, {"reason", reason}});
@@ -169,7 +219,8 @@ absl::Status Serve(const CommandLine& command_line, const Registry& registry, Co
   if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   Reloader reloader(command_line.sources, command_line.config,
                     {&registry, policy.get(), executor.get(), &log});
-  const StateParts state{&registry, policy.get(), server.get(), &reloader, &log};
+  const StateParts state{&registry, policy.get(), server.get(),
+                         &reloader, &log,         std::string(Name(compute.isa))};
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<MetricsEndpoint> endpoint,
                         ServeMetrics(options, {metrics.metrics(), StateMetrics(StateSource(state)),
                                                ProcessMetrics()}));
@@ -210,9 +261,10 @@ int Main(int argc, char** argv) {
   CommandLine command_line = ParseCommandLine(argc, argv, environ);
   if (command_line.exit_code) return *command_line.exit_code;
   if (command_line.print_config && !command_line.check_config) return SayConfig(command_line);
+  const Compute compute = ChooseCompute(&command_line);
   // Never undone: the last shutdown of gRPC would wait for its poller, up to 10 s.
   grpc_init();
-  const absl::StatusOr<Registry> registry = CreateBuiltinRegistry();
+  const absl::StatusOr<Registry> registry = CreateBuiltinRegistry({.cpu_isa = compute.isa});
   if (!registry.ok()) {
     std::cerr << "attnd: " << registry.status().message() << std::endl;
     return kFailed;
@@ -221,7 +273,7 @@ int Main(int argc, char** argv) {
                                       &command_line.config, &command_line.mistakes);
   if (command_line.check_config) return SayConfig(command_line);
   if (!command_line.mistakes.empty()) return SayMistakes(command_line);
-  return ExitCode(Serve(command_line, *registry, std::move(files), &signals));
+  return ExitCode(Serve(command_line, compute, *registry, std::move(files), &signals));
 }
 
 }  // namespace

@@ -36,15 +36,16 @@ std::string DTypes(const Json& backend) {
 }
 
 void PrintBackends(const std::vector<Backend>& backends) {
-  Table table({"backend", "exact", "device", "method", "engine", "precision", "head sizes",
-               "dtypes", "state"});
+  Table table({"backend", "exact", "device", "method", "engine", "precision", "variant",
+               "head sizes", "dtypes", "state"});
   for (const Backend& backend : backends) {
     table.AddRow({backend.name(),
                   !backend.available() ? ""
                   : backend.exact()    ? "yes"
                                        : "no",
                   backend.device(), backend.method(), backend.engine(), backend.precision(),
-                  HeadDims(backend), DTypes(ToJson(backend)), BackendState(backend)});
+                  backend.variant(), HeadDims(backend), DTypes(ToJson(backend)),
+                  BackendState(backend)});
   }
   std::cout << table.Text() << "\n`attn backends NAME` shows one with its options." << std::endl;
 }
@@ -60,6 +61,7 @@ void PrintBackend(const Backend& backend) {
   table.AddRow({"method", backend.method()});
   table.AddRow({"engine", backend.engine()});
   table.AddRow({"precision", backend.precision()});
+  table.AddRow({"variant", backend.variant()});
   table.AddRow({"head sizes", HeadDims(backend)});
   table.AddRow({"dtypes", DTypes(ToJson(backend))});
   table.AddRow({"features", absl::StrJoin(backend.features(), ", ")});

@@ -85,6 +85,7 @@ Json ToJson(const attention::v1::Backend& backend) {
           {"method", backend.method()},
           {"engine", backend.engine()},
           {"precision", backend.precision()},
+          {"variant", backend.variant()},
           {"exact", backend.exact()},
           {"cost_rank", backend.cost_rank()},
           {"min_head_dim", backend.min_head_dim()},

@@ -1,90 +1,132 @@
 #include "kernels/core/block_plan.h"
 
 #include <algorithm>
-#include <functional>
-#include <string>
+#include <array>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/core/attention_problem.h"
+#include "kernels/core/ceil_divide.h"
 #include "kernels/core/limits.h"
 #include "kernels/core/status_macros.h"
+#include "kernels/core/tensor_view.h"
 
 namespace attn {
 namespace {
 
 constexpr int64_t kBitsPerWord = 64;
 
-absl::Status Broken(const std::string& what) {
-  return absl::InternalError(absl::StrCat("block plan: ", what));
+template <typename... Parts>
+absl::Status Broken(const Parts&... what) {
+  return absl::InvalidArgumentError(absl::StrCat("block plan: ", what...));
 }
 
 absl::Status CheckShared(const char* name, int64_t value, int64_t problem_value) {
   if (value == 1 || value == problem_value) return absl::OkStatus();
-  return Broken(absl::StrCat(name, " is ", value, ", allowed: 1 or ", problem_value));
+  return Broken(name, " is ", value, ", allowed: 1 or ", problem_value);
 }
 
 absl::Status CheckPermutation(const char* name, const std::vector<int32_t>& permutation,
                               int64_t tokens) {
   if (permutation.empty()) return absl::OkStatus();
   if (static_cast<int64_t>(permutation.size()) != tokens) {
-    return Broken(
-        absl::StrCat(name, " has ", permutation.size(), " values for ", tokens, " tokens"));
+    return Broken(name, " has ", permutation.size(), " values, allowed: none or ", tokens);
   }
   std::vector<bool> seen(permutation.size());
-  for (const int32_t original : permutation) {
-    if (original < 0 || original >= tokens || seen[static_cast<size_t>(original)]) {
-      return Broken(
-          absl::StrCat(name, " holds ", original, " twice or out of range, tokens ", tokens));
+  for (size_t i = 0; i < permutation.size(); ++i) {
+    const int32_t original = permutation[i];
+    if (original < 0 || original >= tokens) {
+      return Broken(name, "[", i, "] is ", original, ", allowed: 0 to ", tokens - 1);
+    }
+    if (seen[static_cast<size_t>(original)]) {
+      return Broken(name, "[", i, "] is ", original, " again, allowed: each token once");
     }
     seen[static_cast<size_t>(original)] = true;
   }
   return absl::OkStatus();
 }
 
+absl::Status CheckBlockSize(const char* name, int64_t index, int64_t size) {
+  if (size >= kMinBlock && size <= kMaxBlock) return absl::OkStatus();
+  return Broken(name, ": block ", index, " has ", size, " tokens, allowed: ", kMinBlock, " to ",
+                kMaxBlock);
+}
+
 absl::Status CheckOffsets(const char* name, const std::vector<int32_t>& offsets, int64_t tokens) {
-  if (offsets.size() < 2 || offsets.front() != 0 || offsets.back() != tokens) {
-    return Broken(absl::StrCat(name, " does not run from 0 to ", tokens));
+  if (offsets.size() < 2) {
+    return Broken(name, " has ", offsets.size(), " values, allowed: one a block and the end");
   }
-  if (std::adjacent_find(offsets.begin(), offsets.end(), std::greater_equal<>()) != offsets.end()) {
-    return Broken(absl::StrCat(name, " does not ascend"));
+  if (offsets.front() != 0) return Broken(name, "[0] is ", offsets.front(), ", allowed: 0");
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+    const int64_t size = int64_t{offsets[i + 1]} - offsets[i];
+    ATTN_RETURN_IF_ERROR(CheckBlockSize(name, static_cast<int64_t>(i), size));
   }
-  return absl::OkStatus();
+  if (offsets.back() == tokens) return absl::OkStatus();
+  return Broken(name, "[", offsets.size() - 1, "] is ", offsets.back(),
+                ", allowed: the number of tokens, ", tokens);
 }
 
 absl::Status CheckRowBegin(const BlockPlan& plan) {
   const std::vector<int64_t>& begin = plan.row_begin;
-  const int64_t rows = plan.batch * plan.heads * plan.query_blocks();
-  if (static_cast<int64_t>(begin.size()) != rows + 1) {
-    return Broken(absl::StrCat("row_begin has ", begin.size(), " values for ", rows, " rows"));
+  const std::optional<int64_t> rows =
+      CheckedElementCount(std::array{plan.batch, plan.heads, plan.query_blocks()});
+  const auto held = static_cast<int64_t>(begin.size());
+  if (!rows.has_value() || held - 1 != *rows) {
+    return Broken("row_begin has ", held, " values, allowed: batch ", plan.batch, " * heads ",
+                  plan.heads, " * query blocks ", plan.query_blocks(), " + 1");
   }
-  if (begin.front() != 0 || begin.back() != static_cast<int64_t>(plan.entries.size()) ||
-      !std::is_sorted(begin.begin(), begin.end())) {
-    return Broken(
-        absl::StrCat("row_begin does not run up from 0 to ", plan.entries.size(), " entries"));
+  if (begin.front() != 0) return Broken("row_begin[0] is ", begin.front(), ", allowed: 0");
+  for (size_t i = 1; i < begin.size(); ++i) {
+    if (begin[i] >= begin[i - 1]) continue;
+    return Broken("row_begin[", i, "] is ", begin[i], ", allowed: at least the one before, ",
+                  begin[i - 1]);
   }
-  return absl::OkStatus();
+  if (begin.back() == static_cast<int64_t>(plan.entries.size())) return absl::OkStatus();
+  return Broken("row_begin[", held - 1, "] is ", begin.back(), ", allowed: the number of entries, ",
+                plan.entries.size());
 }
 
-absl::Status CheckEntry(const BlockPlan& plan, int64_t query_block, const PlanEntry& entry) {
-  if (entry.key_block < 0 || entry.key_block >= plan.key_blocks()) {
-    return Broken(absl::StrCat("key block ", entry.key_block, " of ", plan.key_blocks()));
-  }
-  if (entry.level < 1 || entry.level > kMaxPlanLevel) {
-    return Broken(absl::StrCat("level ", entry.level, ", allowed: 1 to ", kMaxPlanLevel));
-  }
-  if (entry.level > 1 && entry.mask != BlockMask::kFull) {
-    return Broken(absl::StrCat("a block of level ", entry.level, " is masked"));
-  }
-  if (entry.mask != BlockMask::kBits) return absl::OkStatus();
+absl::Status CheckBits(const BlockPlan& plan, int64_t query_block, int64_t index) {
+  const PlanEntry& entry = plan.entries[static_cast<size_t>(index)];
   const auto q = static_cast<size_t>(query_block);
   const auto k = static_cast<size_t>(entry.key_block);
   const int64_t rows = plan.q_offsets[q + 1] - plan.q_offsets[q];
   const int64_t keys = plan.k_offsets[k + 1] - plan.k_offsets[k];
-  const int64_t words = rows * ((keys + kBitsPerWord - 1) / kBitsPerWord);
+  const int64_t words = rows * CeilDivide(keys, kBitsPerWord);
   const auto held = static_cast<int64_t>(plan.bit_tiles.size());
-  if (entry.bits < 0 || entry.bits > held - words) {
-    return Broken(absl::StrCat("bit tile of ", words, " words at ", entry.bits, " of ", held));
+  if (entry.bits >= 0 && entry.bits <= held - words) return absl::OkStatus();
+  return Broken("entries[", index, "].bits is ", entry.bits, ", allowed: a tile of ", words,
+                " words within the ", held, " of bit_tiles");
+}
+
+// `previous` is the key block of the row's entry before it, or -1.
+absl::Status CheckEntry(const BlockPlan& plan, int64_t query_block, int64_t index,
+                        int32_t previous) {
+  const PlanEntry& entry = plan.entries[static_cast<size_t>(index)];
+  if (entry.key_block < 0 || entry.key_block >= plan.key_blocks()) {
+    return Broken("entries[", index, "].key_block is ", entry.key_block, ", allowed: 0 to ",
+                  plan.key_blocks() - 1);
   }
-  return absl::OkStatus();
+  if (entry.key_block <= previous) {
+    return Broken("entries[", index, "].key_block is ", entry.key_block,
+                  ", allowed: above the one before it in its row, ", previous);
+  }
+  if (entry.level < 1 || entry.level > kMaxPlanLevel) {
+    return Broken("entries[", index, "].level is ", entry.level, ", allowed: 1 to ", kMaxPlanLevel);
+  }
+  if (entry.level > 1 && entry.mask != BlockMask::kFull) {
+    return Broken("entries[", index, "].mask is ", static_cast<int>(entry.mask), " at level ",
+                  entry.level, ", allowed: full, ", static_cast<int>(BlockMask::kFull));
+  }
+  switch (entry.mask) {
+    case BlockMask::kFull:
+    case BlockMask::kInterval:
+      return absl::OkStatus();
+    case BlockMask::kBits:
+      return CheckBits(plan, query_block, index);
+  }
+  return Broken("entries[", index, "].mask is ", static_cast<int>(entry.mask), ", allowed: 0 to ",
+                static_cast<int>(BlockMask::kBits));
 }
 
 absl::Status CheckEntries(const BlockPlan& plan) {
@@ -92,16 +134,21 @@ absl::Status CheckEntries(const BlockPlan& plan) {
     const int64_t query_block = static_cast<int64_t>(row) % plan.query_blocks();
     int32_t previous = -1;
     for (int64_t i = plan.row_begin[row]; i < plan.row_begin[row + 1]; ++i) {
-      const PlanEntry& entry = plan.entries[static_cast<size_t>(i)];
-      ATTN_RETURN_IF_ERROR(CheckEntry(plan, query_block, entry));
-      if (entry.key_block <= previous) {
-        return Broken(
-            absl::StrCat("row ", row, " lists key block ", entry.key_block, " after ", previous));
-      }
-      previous = entry.key_block;
+      ATTN_RETURN_IF_ERROR(CheckEntry(plan, query_block, i, previous));
+      previous = plan.entries[static_cast<size_t>(i)].key_block;
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckEdge(const char* name, int64_t block) {
+  if (block >= kMinBlock && block <= kMaxBlock) return absl::OkStatus();
+  return Broken(name, " is ", block, ", allowed: ", kMinBlock, " to ", kMaxBlock);
+}
+
+absl::Status CheckMaskSize(const char* name, int64_t value, int64_t problem_value) {
+  if (value == problem_value) return absl::OkStatus();
+  return Broken("mask is over ", value, " ", name, ", allowed: the problem's, ", problem_value);
 }
 
 // Blocks of fixed size over `tokens`, the last one ragged.
@@ -132,6 +179,16 @@ absl::Status BlockPlan::Validate(int64_t problem_batch, int64_t problem_heads, i
   ATTN_RETURN_IF_ERROR(CheckOffsets("k_offsets", k_offsets, key_len));
   ATTN_RETURN_IF_ERROR(CheckRowBegin(*this));
   return CheckEntries(*this);
+}
+
+absl::Status ImplicitPlan::Validate(int64_t problem_batch, int64_t query_len,
+                                    int64_t key_len) const {
+  ATTN_RETURN_IF_ERROR(CheckEdge("block_q", block_q));
+  ATTN_RETURN_IF_ERROR(CheckEdge("block_k", block_k));
+  if (mask == nullptr) return Broken("mask is missing, allowed: the problem's");
+  ATTN_RETURN_IF_ERROR(CheckMaskSize("samples", mask->batch(), problem_batch));
+  ATTN_RETURN_IF_ERROR(CheckMaskSize("queries", mask->query_len(), query_len));
+  return CheckMaskSize("keys", mask->key_len(), key_len);
 }
 
 void ImplicitPlan::AppendRow(int64_t b, int64_t query_block,
@@ -169,6 +226,17 @@ BlockPlan ImplicitPlan::Materialise() const {
     }
   }
   return plan;
+}
+
+absl::Status ValidatePlan(const Plan& plan, const AttentionProblem& problem) {
+  if (const auto* listed = std::get_if<BlockPlan>(&plan)) {
+    return listed->Validate(problem.batch, problem.heads, problem.query_len, problem.key_len);
+  }
+  const auto& dense = std::get<ImplicitPlan>(plan);
+  ATTN_RETURN_IF_ERROR(dense.Validate(problem.batch, problem.query_len, problem.key_len));
+  // Copies of a mask share what it says.
+  if (&dense.mask->spec() == &problem.mask.spec()) return absl::OkStatus();
+  return Broken("mask is another's, allowed: the problem's");
 }
 
 }  // namespace attn

@@ -11,6 +11,8 @@
 
 namespace attn {
 
+struct AttentionProblem;
+
 // How an engine treats the elements of one listed block.
 enum class BlockMask : uint8_t {
   kFull,      // Every element counts.
@@ -31,14 +33,15 @@ struct PlanEntry {
 };
 
 // An explicit plan. Plain arrays, so that a device can hold the same. Tokens may be permuted
-// without padding; blocks are offsets into permuted order, so ragged tiles are ordinary.
+// without padding; blocks are offsets into permuted order, so ragged tiles are ordinary. A row
+// without entries attends nothing.
 struct BlockPlan {
   int64_t batch = 1;                   // B, or 1 if all samples share the rows
   int64_t heads = 1;                   // H, or 1 if all heads do
   std::vector<int32_t> q_permutation;  // [Sq] original index of each permuted position; empty = id
   std::vector<int32_t> k_permutation;  // [Sk]
-  std::vector<int32_t> q_offsets;      // [Nq+1] ascending from 0 to Sq
-  std::vector<int32_t> k_offsets;      // [Nk+1] ascending from 0 to Sk
+  std::vector<int32_t> q_offsets;      // [Nq+1] from 0 to Sq, blocks of kMinBlock to kMaxBlock
+  std::vector<int32_t> k_offsets;      // [Nk+1] from 0 to Sk, likewise
   std::vector<int64_t> row_begin;      // [batch*heads*Nq+1] into entries
   std::vector<PlanEntry> entries;      // Of each row ascending by key block, each block once.
   // kBits tiles: query-major, one bit an element of (query block x key block), least significant
@@ -48,7 +51,9 @@ struct BlockPlan {
   int64_t query_blocks() const { return static_cast<int64_t>(q_offsets.size()) - 1; }
   int64_t key_blocks() const { return static_cast<int64_t>(k_offsets.size()) - 1; }
 
-  // Everything stated above, against these sizes; INTERNAL if a planner broke it.
+  // Everything stated above, against these sizes, in O(tokens + entries). INVALID_ARGUMENT names
+  // the first field that breaks it, where, its value and what is allowed. A caller that made the
+  // plan itself reports that as INTERNAL: the bug is its own.
   absl::Status Validate(int64_t problem_batch, int64_t problem_heads, int64_t query_len,
                         int64_t key_len) const;
 };
@@ -56,12 +61,15 @@ struct BlockPlan {
 // The plan of dense attention under an interval mask. It never materialises: blocks of fixed size
 // in original order, every visible block listed, full where the mask leaves every element.
 struct ImplicitPlan {
-  int64_t block_q = 64;
+  int64_t block_q = 64;  // kMinBlock to kMaxBlock
   int64_t block_k = 64;
   const IntervalMask* mask = nullptr;  // Borrowed from the problem; outlives the plan.
 
   int64_t query_blocks() const { return (mask->query_len() + block_q - 1) / block_q; }
   int64_t key_blocks() const { return (mask->key_len() + block_k - 1) / block_k; }
+
+  // As BlockPlan::Validate; `mask` must be over exactly these sizes.
+  absl::Status Validate(int64_t problem_batch, int64_t query_len, int64_t key_len) const;
 
   // The entries of row (b, any head, query_block), ascending, in the form of an explicit plan.
   // A key block is listed iff some query of the block sees one of its keys.
@@ -72,6 +80,10 @@ struct ImplicitPlan {
 };
 
 using Plan = std::variant<ImplicitPlan, BlockPlan>;
+
+// The one validation of a plan that an engine is about to run on `problem`: no plan that passes it
+// leads an engine out of bounds. An implicit plan's mask must be the problem's own.
+absl::Status ValidatePlan(const Plan& plan, const AttentionProblem& problem);
 
 }  // namespace attn
 

@@ -1,22 +1,14 @@
 #include "server/app/machine_memory.h"
 
-#include <filesystem>
-#include <fstream>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "server/app/control_groups.h"
 
 namespace attn {
 namespace {
-
-std::string FirstLine(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
 
 void Lower(std::optional<MemoryLimit>* least, int64_t bytes, const std::string& source) {
   if (!*least || bytes < (*least)->bytes) *least = MemoryLimit{bytes, source};
@@ -33,36 +25,17 @@ void AskMachine(const std::string& root, std::optional<MemoryLimit>* least) {
   }
 }
 
-// `group` below `mount`, and every group above it: the least limit holds. In a container that sees
-// nothing but its own group, `group` is a path of the host, and what is found is that of `mount`.
-void AskGroups(const std::string& root, const std::string& mount, const std::string& group,
-               const std::string& file, std::optional<MemoryLimit>* least) {
-  std::filesystem::path path = std::filesystem::path(group).relative_path();
-  while (true) {
-    const std::string source = (std::filesystem::path(mount) / path / file).string();
-    int64_t bytes = 0;  // `max` is none.
-    if (absl::SimpleAtoi(FirstLine(root + source), &bytes) && bytes > 0) {
-      Lower(least, bytes, source);
-    }
-    if (path.empty()) return;
-    path = path.parent_path();
-  }
-}
-
 }  // namespace
 
 std::optional<MemoryLimit> MachineMemory(const std::string& root) {
   std::optional<MemoryLimit> least;
   AskMachine(root, &least);
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    // `0::/a/b` of version 2, `7:memory:/a/b` of version 1.
-    const std::vector<std::string> parts = absl::StrSplit(line, absl::MaxSplits(':', 2));
-    if (parts.size() != 3) continue;
-    if (parts[0] == "0" && parts[1].empty()) {
-      AskGroups(root, "/sys/fs/cgroup", parts[2], "memory.max", &least);
-    } else if (parts[1] == "memory") {
-      AskGroups(root, "/sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes", &least);
+  for (const ControlGroup& group : ControlGroupsOf("memory", root)) {
+    const std::string source =
+        group.folder + (group.version == 2 ? "/memory.max" : "/memory.limit_in_bytes");
+    int64_t bytes = 0;  // `max` is none.
+    if (absl::SimpleAtoi(FirstLine(root + source), &bytes) && bytes > 0) {
+      Lower(&least, bytes, source);
     }
   }
   return least;

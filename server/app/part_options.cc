@@ -22,10 +22,8 @@ void LogTlsReload(const absl::Status& status, ServerLog* log) {
 
 }  // namespace
 
-ExecutorOptions ExecutorOptionsOf(const ServerOptions& options) {
-  ExecutorOptions executor;
-  executor.workers = static_cast<int>(options.workers);
-  ExecutorLimits& limits = executor.limits;
+ExecutorLimits ExecutorLimitsOf(const ServerOptions& options) {
+  ExecutorLimits limits;
   limits.max_waiting = static_cast<int>(options.max_waiting_calls);
   limits.max_waiting_batch = static_cast<int>(options.max_waiting_batch_calls);
   limits.max_running = static_cast<int>(options.max_running_calls);
@@ -33,7 +31,7 @@ ExecutorOptions ExecutorOptionsOf(const ServerOptions& options) {
   limits.max_admitted_batch_bytes = options.admitted_batch_bytes();
   limits.max_batch_calls = static_cast<int>(options.max_batch_calls);
   limits.batch_delay = absl::Microseconds(options.batch_delay_us);
-  return executor;
+  return limits;
 }
 
 absl::Duration SlowCall(const ServerOptions& options) {

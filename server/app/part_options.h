@@ -13,7 +13,7 @@
 namespace attn {
 
 // All of checked options (server/config/server_config.h).
-ExecutorOptions ExecutorOptionsOf(const ServerOptions& options);
+ExecutorLimits ExecutorLimitsOf(const ServerOptions& options);
 LogOptions LogOptionsOf(const ServerOptions& options);
 // `log` is told when TLS files were read again; it outlives the server.
 ListenOptions ListenOptionsOf(const ServerOptions& options, const std::string& admin_token,

@@ -63,7 +63,7 @@ absl::Status Reloader::Apply() {
   ServerOptions& next = config.options;
   KeepWhatCannotChange(&next);
   ATTN_RETURN_IF_ERROR(CheckWithWhatStays(next));
-  ATTN_RETURN_IF_ERROR(parts_.executor->SetLimits(ExecutorOptionsOf(next).limits));
+  ATTN_RETURN_IF_ERROR(parts_.executor->SetLimits(ExecutorLimitsOf(next)));
   // From here on nothing fails.
   parts_.policy->SetPresets(std::move(presets));
   if (next.force_backend != options_.force_backend) ApplyForced(next.force_backend);

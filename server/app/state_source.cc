@@ -27,6 +27,7 @@ ServerState StateOf(const StateParts& parts) {
   state.accepted_reloads = parts.reloader->accepted();
   state.refused_reloads = parts.reloader->refused();
   state.dropped_log_lines = parts.log->dropped_lines();
+  state.cpu_isa = parts.cpu_isa;
   return state;
 }
 

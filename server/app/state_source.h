@@ -2,6 +2,8 @@
 #ifndef ATTN_SERVER_APP_STATE_SOURCE_H_
 #define ATTN_SERVER_APP_STATE_SOURCE_H_
 
+#include <string>
+
 #include "kernels/core/registry.h"
 #include "server/app/reload.h"
 #include "server/policy/policy_state.h"
@@ -11,13 +13,14 @@
 
 namespace attn {
 
-// All outlive the source.
+// What they point to outlives the source.
 struct StateParts {
   const Registry* registry = nullptr;
   const PolicyState* policy = nullptr;
   const Server* server = nullptr;
   const Reloader* reloader = nullptr;
   const ServerLog* log = nullptr;
+  std::string cpu_isa;  // Of the CPU engine, by name.
 };
 
 ServerStateSource StateSource(const StateParts& parts);

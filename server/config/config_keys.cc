@@ -29,6 +29,7 @@ constexpr bool kAtStart = false;
 // Bounds of server/executor, which refuses what is outside: no machine has as many hardware
 // threads, ...
 constexpr int64_t kMostWorkers = 1024;
+constexpr int64_t kMostNode = 1023;  // Linux is built for 1024 at most.
 constexpr int64_t kMostWaiting = 1'000'000;
 // ... and a running call holds its payload, its outputs and a workspace: thousands fit no memory.
 constexpr int64_t kMostRunning = 4096;
@@ -76,7 +77,16 @@ constexpr ConfigKey kKeys[] = {
     {"force_backend", kBackend, &O::force_backend, 0, 0, "BACKEND", kReloads,
      "forced override: a backend, or auto for automatic selection"},
     {"workers", kInteger, &O::workers, 0, kMostWorkers, "THREADS", kAtStart,
-     "threads that compute; 0 = one for each core"},
+     "threads that compute; 0 = one for each CPU that they may run on, at "
+     "most "
+     "the cgroup's CPU quota, rounded up"},
+    {"worker_cpus", kText, &O::worker_cpus, 0, 0, "CPUS", kAtStart,
+     "CPUs to pin these threads to, one on each in this order, as 0-7,16-23; none = the scheduler "
+     "decides"},
+    {"numa_node", kInteger, &O::numa_node, -1, kMostNode, "NODE", kAtStart,
+     "NUMA node whose CPUs these threads run on and whose memory the server prefers; -1 = any"},
+    {"cpu_isa", kChoice, &O::cpu_isa, 0, 0, "auto|portable|avx2|avx512|avx512_bf16|amx_bf16",
+     kAtStart, "instructions that the CPU engine uses; auto = the fastest that this machine has"},
     {"max_waiting_calls", kInteger, &O::max_waiting_calls, 0, kMostWaiting, "CALLS", kReloads,
      "interactive calls that may wait in the queue"},
     {"max_waiting_batch_calls", kInteger, &O::max_waiting_batch_calls, 0, kMostWaiting, "CALLS",
@@ -132,6 +142,8 @@ absl::Status CheckText(const ConfigKey& key, absl::string_view text) {
       if (std::find(names.begin(), names.end(), text) != names.end()) return absl::OkStatus();
       return Invalid(UnknownNameMessage("value", text, names));
     }
+    case kText:
+      return absl::OkStatus();
     default:  // A path: whether there is a file is found out when it is read.
       return absl::StrContains(text, '\0') ? Invalid("a zero byte in the path") : absl::OkStatus();
   }

@@ -22,6 +22,7 @@ enum class KeyType : uint8_t {
   kMetricsAddress,  // Or `off`.
   kPath,            // Of a file; empty = none. In a file it is relative to that file.
   kBackend,         // Any name of one, or `auto`; empty = none.
+  kText,            // Whatever its user takes; empty = none.
   kChoice,          // One of the names in `value`.
   kInteger,
   kBool,  // true or false

@@ -43,6 +43,8 @@ class Checks {
     Tls();
     Budgets();
     Admin();
+    Mistake({"worker_cpus", "numa_node"}, !o_.worker_cpus.empty() && o_.numa_node >= 0,
+            "each says where workers run; leave one out, the CPUs of a node can be listed");
     Mistake({"metrics_listen", "listen"}, ListensTwice(),
             "one address for both; give the metrics a port of their own");
     Warning({"slow_call_ms", "log_level"},

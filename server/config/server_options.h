@@ -27,7 +27,10 @@ struct ServerOptions {
   std::string presets;        // Path of attention_config.yaml; empty = no presets
   std::string force_backend;  // Empty = none
 
-  int64_t workers = 0;  // Threads that compute; 0 = one a core
+  int64_t workers = 0;           // Threads that compute; 0 = one for each CPU that they may use.
+  std::string worker_cpus;       // `0-7,16-23`: a worker on each; empty = the scheduler decides.
+  int64_t numa_node = -1;        // Whose CPUs and memory workers use; -1 = none in particular.
+  std::string cpu_isa = "auto";  // Of the CPU engine, as kernels/engines/cpu/cpu_isa.h names them.
   int64_t max_waiting_calls = 256;
   int64_t max_waiting_batch_calls = 256;
   int64_t max_running_calls = 16;

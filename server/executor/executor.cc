@@ -1,13 +1,17 @@
 #include "server/executor/executor.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
+#include <span>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "kernels/core/status_macros.h"
+#include "server/executor/cpu_list.h"
 #include "server/executor/executor_impl.h"
 
 namespace attn {
@@ -49,12 +53,16 @@ absl::Status Cancelled(const ScheduledJob& job) {
 
 }  // namespace
 
-void Executor::Impl::StartThreads(int workers) {
+absl::Status Executor::Impl::StartThreads(int workers, const WorkerPlacement& placement) {
   watch_thread_ = std::thread([this] { Watch(); });
-  for (int i = 0; i < workers; ++i) {
+  const std::span<const int> cpus = placement.cpus;
+  for (size_t i = 0; i < static_cast<size_t>(workers); ++i) {
     Worker& worker = workers_.emplace_back();
     worker.thread = std::thread([this, &worker] { Work(worker); });
+    if (cpus.empty()) continue;
+    ATTN_RETURN_IF_ERROR(KeepOn(worker.thread, placement.pinned ? cpus.subspan(i, 1) : cpus));
   }
+  return absl::OkStatus();
 }
 
 Executor::Impl::~Impl() {
@@ -198,12 +206,20 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ExecutorOptions
                                                            CallObserver* observer) {
   ATTN_RETURN_IF_ERROR(CheckRange("workers", options.workers, 0, kMaxWorkers));
   ATTN_RETURN_IF_ERROR(CheckLimits(options.limits));
-  // The standard lets hardware_concurrency be 0 where it cannot tell.
-  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  const int workers = options.workers > 0 ? options.workers : std::min(cores, kMaxWorkers);
+  std::vector<int> cpus = options.placement.cpus;
+  if (options.placement.pinned) {
+    ATTN_RETURN_IF_ERROR(CheckRange("number of CPUs to pin to", std::ssize(cpus), 1, kMaxCpus));
+    ATTN_RETURN_IF_ERROR(
+        CheckRange("workers, each on a CPU of its own,", options.workers, 0, std::ssize(cpus)));
+  }
+  if (cpus.empty()) {
+    ATTN_ASSIGN_OR_RETURN(cpus, AllowedCpus());
+  }
+  const int workers =
+      options.workers > 0 ? options.workers : std::min(static_cast<int>(cpus.size()), kMaxWorkers);
   auto impl = std::make_unique<Impl>(options, observer);
   try {
-    impl->StartThreads(workers);
+    ATTN_RETURN_IF_ERROR(impl->StartThreads(workers, options.placement));
   } catch (const std::system_error& error) {
     return absl::ResourceExhaustedError(
         absl::StrCat("executor: cannot start ", workers, " worker threads: ", error.what()));

@@ -36,6 +36,7 @@
 #include "server/executor/priority.h"
 #include "server/executor/refusal.h"
 #include "server/executor/stage_times.h"
+#include "server/executor/worker_placement.h"
 
 namespace attn {
 
@@ -65,8 +66,9 @@ struct ExecutorLimits {
 };
 
 struct ExecutorOptions {
-  int workers = 0;  // 0 = one a core
+  int workers = 0;  // 0 = one for each CPU that they may run on.
   ExecutorLimits limits;
+  WorkerPlacement placement;
 };
 
 // Bytes to gather before a call runs: `parts` one after the other, to `to`.
@@ -110,7 +112,8 @@ using JobId = uint64_t;
 // Thread-safe.
 class Executor {
  public:
-  // `observer` outlives the executor and may be null.
+  // `observer` outlives the executor and may be null. INVALID_ARGUMENT names what is out of range:
+  // more pinned workers than CPUs is.
   static absl::StatusOr<std::unique_ptr<Executor>> Create(const ExecutorOptions& options,
                                                           CallObserver* observer);
   // Cancels what is left and joins the workers.

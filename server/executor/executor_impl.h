@@ -32,9 +32,9 @@ class Executor::Impl {
       : observer_(observer), admission_(options.limits), scheduler_(options.limits) {}
   ~Impl();
 
-  // Throws std::system_error if the system has no more threads; those started are joined by the
-  // destructor.
-  void StartThreads(int workers);
+  // Throws std::system_error if the system has no more threads, and is bad if it does not let them
+  // run where they are placed; those started are joined by the destructor.
+  absl::Status StartThreads(int workers, const WorkerPlacement& placement);
 
   absl::StatusOr<JobId> Submit(Job job);
   void Cancel(JobId id);

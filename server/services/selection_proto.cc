@@ -16,6 +16,7 @@ void Describe(const BackendInfo& info, v1::Backend* to) {
   to->set_method(info.method);
   to->set_engine(info.engine);
   to->set_precision(info.precision);
+  to->set_variant(info.variant);
   to->set_exact(info.exact);
   const Capabilities& capabilities = info.capabilities;
   to->set_min_head_dim(capabilities.min_head_dim);

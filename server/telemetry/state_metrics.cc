@@ -53,6 +53,13 @@ MetricFamily ForcedOverride(const ServerState& state) {
                        "1 while every call is forced onto this backend.", values);
 }
 
+MetricFamily CpuIsa(const ServerState& state) {
+  std::vector<ScrapedValue> values;
+  if (!state.cpu_isa.empty()) values.push_back({1.0, {{"isa", state.cpu_isa}}});
+  return ScrapedFamily(MetricType::Gauge, "attn_cpu_isa",
+                       "1 for the instruction set that the CPU engine uses.", values);
+}
+
 class State final : public prometheus::Collectable {
  public:
   explicit State(ServerStateSource source) : source_(std::move(source)) {}
@@ -61,6 +68,7 @@ class State final : public prometheus::Collectable {
     const ServerState state = source_();
     return {
         Availability(state),
+        CpuIsa(state),
         Quarantines(state),
         ForcedOverride(state),
         ScrapedFamily(MetricType::Gauge, "attn_scopes", "Open scoped overrides.",

@@ -54,8 +54,8 @@ LAYERS = {
          "server/telemetry", "server/transport")),
     # The composition root.
     "server": Layer(
-        ("kernels", "kernels/core", "server/app", "server/config", "server/executor",
-         "server/policy", "server/services", "server/telemetry"),
+        ("kernels", "kernels/core", "kernels/engines/cpu/cpu_isa.h", "server/app", "server/config",
+         "server/executor", "server/policy", "server/services", "server/telemetry"),
         ("absl", "grpc")),
     # No server but the codec, no compute but the vocabulary.
     "client": Layer(
@@ -202,6 +202,8 @@ SELF_TEST = [
     ("server/config/presets.cc", "#include <yaml-cpp/yaml.h>", True),
     ("server/main.cc", '#include "server/services/server.h"', True),
     ("server/main.cc", '#include "server/app/reload.h"', True),
+    ("server/main.cc", '#include "kernels/engines/cpu/cpu_isa.h"', True),
+    ("server/main.cc", '#include "kernels/engines/cpu/flash.h"', False),
     ("server/main.cc", '#include "client/attention_client.h"', False),
     ("server/app/reload.cc", '#include "server/config/flags.h"', True),
     ("server/app/reload.cc", '#include "kernels/builtin_backends.h"', False),

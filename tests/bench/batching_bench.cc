@@ -212,7 +212,7 @@ int Main(int argc, char** argv) {
             << " rounds\nbackend batching calls/s     p50 us batch calls\n";
   const LaunchCostBackend device{absl::Microseconds(arguments.launch_us)};
   report["device"] = Compare(device, arguments);
-  const auto flash = CreateFlashBackend();
+  const auto flash = CreateFlashBackend(std::make_shared<CpuDevice>());
   report["flash"] = Compare(*flash, arguments);
   std::ofstream(arguments.json) << report.dump(2) << "\n";
   return 0;

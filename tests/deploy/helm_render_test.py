@@ -187,6 +187,16 @@ class Tls(unittest.TestCase):
         self.assertIn("--tls_certificate=/etc/attn-tls/tls.crt", arguments)
 
 
+class Workers(unittest.TestCase):
+    def test_are_the_cores_of_the_limit_unless_counted_or_placed(self):
+        for config, cores in (({}, True), ({"workers": 3}, False), ({"worker_cpus": "0-3"}, False)):
+            with self.subTest(config):
+                server = find(render(values={"config": config}),
+                              "Deployment")["spec"]["template"]["spec"]["containers"][0]
+                names = [variable["name"] for variable in server.get("env", [])]
+                self.assertEqual(names, ["ATTN_WORKERS"] if cores else [])
+
+
 class Scaling(unittest.TestCase):
     def test_is_by_one_at_most(self):
         for by, kinds in {"none": [], "hpa": ["HorizontalPodAutoscaler"],

@@ -26,6 +26,11 @@ WRONG = {
     "no replicas": ({"replicas": -1}, "replicas: Must be greater than or equal to 0"),
     "too many workers": ({"config": {"workers": 1025}},
                          "config.workers: Must be less than or equal to 1024"),
+    "CPUs that are no list": ({"config": {"worker_cpus": "0-"}},
+                              "config.worker_cpus: Does not match pattern"),
+    "key of attnd that no pod of the chart may use": (
+        {"config": {"numa_node": 0}}, "config: Additional property numa_node is not allowed"),
+    "unknown instruction set": ({"config": {"cpu_isa": "avx10"}}, "config.cpu_isa"),
     "message over protobuf's bound": ({"config": {"max_message_bytes": 1 << 31}},
                                       "config.max_message_bytes: Must be less than or equal"),
     "negative budget": ({"config": {"max_receive_bytes": -1}},

@@ -51,6 +51,7 @@ TEST(ObservabilityTest, EveryMetricIsThereAfterOneCall) {
            "attn_config_reloads_total counter",
            "attn_log_lines_dropped_total counter",
            "attn_build_info gauge",
+           "attn_cpu_isa gauge",
            "process_resident_memory_bytes gauge",
            "process_cpu_seconds_total counter",
            "process_open_fds gauge",

@@ -1,5 +1,6 @@
 // Attention by its definition, in fp64, one row and one element at a time: what every engine is
-// tested against. Shares no code with them.
+// tested against. Shares no code with them. A score of -infinity weighs nothing, also where a row
+// has no other; NaN stays NaN.
 #ifndef ATTN_TESTS_SUPPORT_ORACLE_H_
 #define ATTN_TESTS_SUPPORT_ORACLE_H_
 
@@ -13,10 +14,11 @@ namespace attn {
 struct OracleResult {
   std::vector<double> out;      // [B, H, Sq, Dv]
   std::vector<double> lse;      // [B, H, Sq]
-  std::vector<double> weights;  // [B, H, Sq, Sk]; of dense attention only
+  std::vector<double> weights;  // [B, H, Sq, Sk] where the call wants them; of dense attention only
   // The largest sum over d of |scale * q[d] * k[d]| of any visible score: the size that rounding
   // errors of scores are relative to.
   double largest_score = 0;
+  double largest_pooled_score = 0;  // Of pooled tokens alone; 0 where there are none.
   // Score elements that were visible; a pooled token of level v counts as n / (v * tokens) of its
   // block of n keys.
   double elements = 0;

@@ -1,7 +1,7 @@
 #include "tests/support/random_tensors.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <random>
 
 #include "kernels/core/float16.h"
@@ -9,6 +9,8 @@
 
 namespace attn {
 namespace {
+
+constexpr std::byte kPoison{0xff};
 
 int64_t OffsetOf(const TensorLayout& layout, int64_t b, int64_t h, int64_t s, int64_t d) {
   return b * layout.strides[0] + h * layout.strides[1] + s * layout.strides[2] +
@@ -41,12 +43,14 @@ double ElementAt(const TensorView& view, int64_t b, int64_t h, int64_t s, int64_
 }
 
 OwnedTensor::OwnedTensor(DType dtype, const std::string& pattern, int64_t batch, int64_t heads,
-                         int64_t tokens, int64_t dim) {
-  const TensorLayout layout =
-      TensorPattern::Parse(pattern)->ShapeOf(batch, heads, tokens, dim).layout;
+                         int64_t tokens, int64_t dim, int64_t padding) {
+  TensorLayout layout =
+      TensorPattern::Parse(pattern)->ShapeOf(batch, heads, tokens + padding, dim + padding).layout;
   const int64_t bytes = ByteSize(dtype, layout.element_count());
   buffer_ = AlignedBuffer::Allocate(bytes);
-  std::memset(buffer_.data(), 0xff, static_cast<size_t>(bytes));
+  std::fill_n(buffer_.data(), bytes, kPoison);
+  layout.dims[2] = tokens;
+  layout.dims[3] = dim;
   view_ = {buffer_.data(), dtype, layout};
 }
 
@@ -85,6 +89,15 @@ std::vector<std::byte> OwnedTensor::Bytes() const {
   return {buffer_.data(), buffer_.data() + buffer_.size()};
 }
 
+bool OwnedTensor::GapsAreUntouched() const {
+  std::vector<std::byte> gaps = Bytes();
+  const int64_t width = BitWidth(view_.dtype) / 8;
+  ForEachElement(view_.layout, [&](int64_t b, int64_t h, int64_t s, int64_t d) {
+    std::fill_n(gaps.begin() + OffsetOf(view_.layout, b, h, s, d) * width, width, kPoison);
+  });
+  return std::all_of(gaps.begin(), gaps.end(), [](std::byte byte) { return byte == kPoison; });
+}
+
 OwnedCall::OwnedCall(const CallShape& shape) : shape_(shape) {
   const int64_t value_dim = shape.value_dim == 0 ? shape.head_dim : shape.value_dim;
   AttentionProblem& problem = call.problem;
@@ -97,17 +110,16 @@ OwnedCall::OwnedCall(const CallShape& shape) : shape_(shape) {
   problem.value_dim = value_dim;
   problem.dtype = shape.dtype;
   problem.out_dtype = shape.out_dtype;
-  problem.scale =
-      shape.scale == 0 ? 1 / std::sqrt(static_cast<double>(shape.head_dim)) : shape.scale;
+  problem.scale = shape.scale.value_or(1 / std::sqrt(static_cast<double>(shape.head_dim)));
   problem.mask = *IntervalMask::Create(shape.mask, shape.batch, shape.query_len, shape.key_len);
   problem.wanted.lse = true;
   problem.wanted.weights = shape.weights;
   q = OwnedTensor(shape.dtype, shape.pattern, shape.batch, shape.heads, shape.query_len,
-                  shape.head_dim);
+                  shape.head_dim, shape.padding);
   k = OwnedTensor(shape.dtype, shape.pattern, shape.batch, shape.kv_heads, shape.key_len,
-                  shape.head_dim);
-  v = OwnedTensor(shape.dtype, shape.pattern, shape.batch, shape.kv_heads, shape.key_len,
-                  value_dim);
+                  shape.head_dim, shape.padding);
+  v = OwnedTensor(shape.dtype, shape.pattern, shape.batch, shape.kv_heads, shape.key_len, value_dim,
+                  shape.padding);
   q.FillNormal(shape.seed * 3, shape.deviation);
   k.FillNormal(shape.seed * 3 + 1, shape.deviation);
   v.FillNormal(shape.seed * 3 + 2, 1);
@@ -120,7 +132,7 @@ OwnedCall::OwnedCall(const CallShape& shape) : shape_(shape) {
 void OwnedCall::PoisonOutputs() {
   const AttentionProblem& problem = call.problem;
   out = OwnedTensor(shape_.out_dtype, shape_.out_pattern, problem.batch, problem.heads,
-                    problem.query_len, problem.value_dim);
+                    problem.query_len, problem.value_dim, shape_.padding);
   lse = OwnedTensor(DType::kFloat32, "b h s d", problem.batch, problem.heads, problem.query_len, 1);
   call.out = out.view();
   call.lse = lse.view();
@@ -129,6 +141,13 @@ void OwnedCall::PoisonOutputs() {
   weights = OwnedTensor(DType::kFloat32, "b h s d", problem.batch, problem.heads, problem.query_len,
                         problem.key_len);
   call.weights = weights.view();
+}
+
+void OwnedCall::WantNoWeights() {
+  shape_.weights = false;
+  call.problem.wanted.weights = false;
+  weights = OwnedTensor();
+  call.weights = {};
 }
 
 }  // namespace attn

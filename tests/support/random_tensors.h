@@ -3,6 +3,7 @@
 #define ATTN_TESTS_SUPPORT_RANDOM_TENSORS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,10 @@ double ElementAt(const TensorView& view, int64_t b, int64_t h, int64_t s, int64_
 class OwnedTensor {
  public:
   OwnedTensor() = default;
-  // Every byte is 0xff: NaN in any dtype, so that what nobody writes shows.
+  // Every byte is 0xff: NaN in any dtype, so that what nobody writes shows. The memory is that of
+  // `padding` more tokens and elements of a token than the view has: strides with gaps.
   OwnedTensor(DType dtype, const std::string& pattern, int64_t batch, int64_t heads, int64_t tokens,
-              int64_t dim);
+              int64_t dim, int64_t padding = 0);
 
   MutableTensorView view() const { return view_; }
   TensorView const_view() const { return {view_.data, view_.dtype, view_.layout}; }
@@ -40,6 +42,8 @@ class OwnedTensor {
   std::vector<double> Values() const;
   // The memory as it is.
   std::vector<std::byte> Bytes() const;
+  // Whether all that the view does not see is as it was at first.
+  bool GapsAreUntouched() const;
 
  private:
   AlignedBuffer buffer_;
@@ -58,9 +62,10 @@ struct CallShape {
   DType dtype = DType::kFloat32;
   DType out_dtype = DType::kFloat32;
   MaskSpec mask;
-  double scale = 0;                 // 0 = head_dim ^ -0.5
+  std::optional<double> scale;      // nullopt = head_dim ^ -0.5
   std::string pattern = "b h s d";  // Of q, k and v.
   std::string out_pattern = "b h s d";
+  int64_t padding = 0;   // Of q, k, v and out.
   double deviation = 1;  // Of q and k; v has 1.
   bool weights = false;  // LSE is always wanted.
   uint64_t seed = 1;
@@ -74,6 +79,8 @@ struct OwnedCall {
 
   // Fresh outputs, all NaN.
   void PoisonOutputs();
+  // From here on: for backends that have none.
+  void WantNoWeights();
 
   OwnedTensor q;
   OwnedTensor k;

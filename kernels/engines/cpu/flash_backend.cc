@@ -1,7 +1,6 @@
 #include "kernels/engines/cpu/flash_backend.h"
 
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -11,13 +10,14 @@
 #include "kernels/core/limits.h"
 #include "kernels/core/plan_report.h"
 #include "kernels/core/status_macros.h"
+#include "kernels/engines/cpu/packed_blocks.h"
 #include "kernels/engines/cpu/plan_engine.h"
+#include "kernels/engines/cpu/softmax_scale.h"
+#include "kernels/engines/cpu/work_split.h"
 
 namespace attn {
 namespace {
 
-// One tile of the engine each.
-constexpr int64_t kDefaultBlockQ = kMaxTileRows;
 constexpr int64_t kDefaultBlockK = kPanelTokens;
 constexpr int64_t kSmallestBlock = 16;  // A vector of scores: smaller blocks would be padded to it.
 constexpr int64_t kLargestBlock = 512;
@@ -33,9 +33,10 @@ absl::Status CheckBlock(const OptionValue& option) {
 }
 
 constexpr OptionSpec kOptions[] = {
-    {"block_q", OptionType::kInt, "64", "16 to 512, a multiple of 16", "queries of a block",
+    {"block_q", OptionType::kInt, "", "16 to 512, a multiple of 16",
+     "queries that pass over the keys together; unset: 32 to 256, by the size of the call",
      CheckBlock},
-    {"block_k", OptionType::kInt, "128", "16 to 512, a multiple of 16", "keys of a block",
+    {"block_k", OptionType::kInt, "256", "16 to 512, a multiple of 16", "keys of a block",
      CheckBlock},
 };
 
@@ -74,12 +75,13 @@ class FlashExecution final : public Execution {
 
 class FlashBackend final : public Backend {
  public:
-  FlashBackend() {
+  explicit FlashBackend(std::shared_ptr<CpuDevice> device) : device_(std::move(device)) {
     info_.name = "flash";
     info_.device = "cpu";
     info_.method = "dense";
     info_.engine = "cpu";
     info_.precision = "fp32";
+    info_.variant = std::string(Name(device_->isa));
     info_.cost_rank = 10;
     info_.capabilities.max_head_dim = kMaxHeadDim;
     info_.capabilities.dtypes = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
@@ -93,9 +95,14 @@ class FlashBackend final : public Backend {
 
   absl::Status Supports(const AttentionProblem& problem) const override {
     ATTN_RETURN_IF_ERROR(Backend::Supports(problem));
-    if (std::abs(problem.scale) <= std::numeric_limits<float>::max()) return absl::OkStatus();
-    return absl::UnimplementedError(absl::StrCat(
-        "flash: scale ", problem.scale, " is not finite in fp32; 'eager' computes in fp64"));
+    const double magnitude = std::abs(problem.scale);
+    if (magnitude == 0 || (magnitude >= kMinScale && magnitude <= kMaxScale)) {
+      return absl::OkStatus();
+    }
+    return absl::UnimplementedError(
+        absl::StrCat("flash: scale ", problem.scale,
+                     " not supported, supported: 0 and 2^-64 to 2^64 of either sign; 'eager' "
+                     "computes in fp64"));
   }
 
   absl::Status Check(const AttentionProblem& problem, const OptionMap& options) const override {
@@ -107,7 +114,7 @@ class FlashBackend final : public Backend {
   }
 
   int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
-    return PlanEngine::DenseBytes(problem, kSmallestBlock, kSmallestBlock) +
+    return PlanEngine::DenseBytes(problem, *device_, kSmallestBlock, kSmallestBlock) +
            ReportedDensePlanBytes(problem, kSmallestBlock);
   }
 
@@ -119,19 +126,22 @@ class FlashBackend final : public Backend {
                                  IntOption(call.options, "block_k", kDefaultReportBlock));
     }
     auto plan = std::make_unique<const Plan>(
-        ImplicitPlan{.block_q = IntOption(call.options, "block_q", kDefaultBlockQ),
+        ImplicitPlan{.block_q = IntOption(call.options, "block_q", WorkSplit::DenseQueryBlock(problem)),
                      .block_k = IntOption(call.options, "block_k", kDefaultBlockK),
                      .mask = &problem.mask});
-    ATTN_ASSIGN_OR_RETURN(auto engine, PlanEngine::Create(call, *plan));
+    ATTN_ASSIGN_OR_RETURN(auto engine, PlanEngine::Create(call, *plan, *device_));
     return std::make_unique<FlashExecution>(std::move(plan), std::move(engine), report);
   }
 
  private:
+  std::shared_ptr<CpuDevice> device_;
   BackendInfo info_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> CreateFlashBackend() { return std::make_unique<FlashBackend>(); }
+std::unique_ptr<Backend> CreateFlashBackend(std::shared_ptr<CpuDevice> device) {
+  return std::make_unique<FlashBackend>(std::move(device));
+}
 
 }  // namespace attn

@@ -5,10 +5,12 @@
 #include <memory>
 
 #include "kernels/core/backend.h"
+#include "kernels/engines/cpu/cpu_device.h"
 
 namespace attn {
 
-std::unique_ptr<Backend> CreateFlashBackend();
+// All backends of the processor share `device`.
+std::unique_ptr<Backend> CreateFlashBackend(std::shared_ptr<CpuDevice> device);
 
 }  // namespace attn
 

@@ -2,85 +2,130 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "kernels/core/ceil_divide.h"
+#include "kernels/core/float16.h"
 #include "kernels/core/limits.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/engines/cpu/plan_tokens.h"
-#include "kernels/engines/cpu/tile_kernels.h"
 
 namespace attn {
 namespace {
 
-// Floats packed by one part: about 30 microseconds at the 3 to 4 GB/s of a transposition.
-constexpr int64_t kPartFloats = int64_t{1} << 15;
+// Bytes packed by one part: tens of microseconds.
+constexpr int64_t kPartBytes = int64_t{256} << 10;
 
 constexpr int64_t kNotListed = -1;
 constexpr int64_t kListed = 0;  // Until it has a place.
 
-// Token `index` of a block at a level, as fp32: a row of `view`, or the mean of `level` rows, the
-// last of the block repeated where they end.
-void LoadToken(const TensorView& view, int64_t b, int64_t head, const TokenRange& block,
-               int64_t level, int64_t index, float* to) {
-  if (level == 1) return LoadRow(view, b, head, block.original(block.begin + index), to);
-  const int64_t dim = view.dim(3);
-  std::array<double, kMaxHeadDim> sum{};
-  for (int64_t i = 0; i < level; ++i) {
-    const int64_t position = std::min(block.begin + index * level + i, block.end - 1);
-    LoadRow(view, b, head, block.original(position), to);
-    for (int64_t d = 0; d < dim; ++d) sum[static_cast<size_t>(d)] += to[d];
-  }
-  for (int64_t d = 0; d < dim; ++d) {
-    to[d] = static_cast<float>(sum[static_cast<size_t>(d)] / static_cast<double>(level));
-  }
+// Padding of a panel's tokens that suits both products.
+int64_t PaddedTokens(const TileKernels& kernels, int64_t tokens) {
+  return RoundUp(tokens, std::max({kLaneCount, kernels.token_multiple, kernels.column_multiple}));
 }
 
-// to[d][column] = from[column][d] for kLaneCount columns; to's rows are `stride` apart.
-void Transpose(const float* from, int64_t dim, int64_t stride, float* to) {
+// Bytes of keys and values a packed token.
+int64_t KeyBytes(const TileKernels& kernels, const AttentionProblem& problem) {
+  return RoundUp(problem.head_dim, kernels.depth_multiple) * ElementBytes(kernels.operand);
+}
+int64_t ValueBytes(const TileKernels& kernels, const AttentionProblem& problem) {
+  return RoundUp(problem.value_dim, kLaneCount) * ElementBytes(kernels.operand);
+}
+
+// One block of one key head, at a level.
+struct Source {
+  int64_t b;
+  int64_t head;
+  TokenRange block;
+  int64_t level;
+};
+
+// Mean of `level` rows from the block's row `index` * level on, the last one repeated where they
+// end, in the table's operand form.
+void PoolToken(const TensorView& view, const Source& source, int64_t index, Operand operand,
+               std::byte* to) {
+  const int64_t dim = view.dim(3);
+  std::array<double, kMaxHeadDim> sum{};
+  std::array<float, kMaxHeadDim> row;
+  const TokenRange& block = source.block;
+  for (int64_t i = 0; i < source.level; ++i) {
+    const int64_t position = std::min(block.begin + index * source.level + i, block.end - 1);
+    LoadRow(view, source.b, source.head, block.original(position), row.data());
+    for (int64_t d = 0; d < dim; ++d) {
+      sum[static_cast<size_t>(d)] += row[static_cast<size_t>(d)];
+    }
+  }
   for (int64_t d = 0; d < dim; ++d) {
-    for (int64_t column = 0; column < kLaneCount; ++column) {
-      to[d * stride + column] = from[column * dim + d];
+    const auto mean =
+        static_cast<float>(sum[static_cast<size_t>(d)] / static_cast<double>(source.level));
+    if (operand == Operand::kFloat32) {
+      reinterpret_cast<float*>(to)[d] = mean;
+    } else {
+      reinterpret_cast<uint16_t*>(to)[d] = FloatToBFloat16(mean);
     }
   }
 }
 
-// True if some element is infinite or NaN.
-bool HasNonFinite(const float* elements, int64_t count) {
-  constexpr uint32_t kExponent = 0x7f800000U;
-  uint32_t found = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(elements[i]) & kExponent) == kExponent);
+// Addresses of the tokens of one group of a panel: rows of the caller's tensor, or copies of them
+// where they are pooled or not contiguous. Null behind the last token.
+class GroupTokens {
+ public:
+  // `copies` has room for kLaneCount tokens in the table's operand form.
+  GroupTokens(const TensorView& view, Operand operand, std::byte* copies)
+      : view_(view), operand_(operand), copies_(copies) {}
+
+  // Tokens [first, first + kLaneCount) of the block at the level, `count` of them there.
+  TokenGroup Load(const Source& source, int64_t first, int64_t count) {
+    addresses_.fill(nullptr);
+    const int64_t dim = view_.dim(3);
+    const bool copied = source.level > 1 || view_.stride(3) != 1;
+    for (int64_t i = 0; i < std::min(count, kLaneCount); ++i) {
+      const void*& address = addresses_[static_cast<size_t>(i)];
+      if (copied) {
+        std::byte* to = copies_ + i * dim * ElementBytes(operand_);
+        PoolToken(view_, source, first + i, operand_, to);
+        address = to;
+      } else {
+        const int64_t position = source.block.begin + first + i;
+        address = TokenAddress(view_, source.b, source.head, source.block.original(position));
+      }
+    }
+    const DType copy_dtype = operand_ == Operand::kFloat32 ? DType::kFloat32 : DType::kBFloat16;
+    return {addresses_.data(), copied ? copy_dtype : view_.dtype, dim};
   }
-  return found != 0;
-}
+
+ private:
+  const TensorView& view_;
+  Operand operand_;
+  std::byte* copies_;
+  std::array<const void*, kLaneCount> addresses_{};
+};
 
 }  // namespace
 
-int64_t PackedBlocks::DenseBytes(const AttentionProblem& problem, int64_t block_k) {
-  const int64_t floats = problem.head_dim * PaddedCount(problem.key_len) +
-                         problem.key_len * PaddedCount(problem.value_dim);
+int64_t PackedBlocks::DenseBytes(const AttentionProblem& problem, const TileKernels& kernels,
+                                 int64_t block_k) {
   const int64_t blocks = CeilDivide(problem.key_len, block_k);
+  const int64_t padded_tokens = problem.key_len + blocks * PaddedTokens(kernels, 1);
+  const int64_t token_bytes = KeyBytes(kernels, problem) + ValueBytes(kernels, problem);
   const auto block_bytes = static_cast<int64_t>(sizeof(Slot) + sizeof(int64_t) + 1);
   return problem.batch * problem.kv_heads *
-         (floats * static_cast<int64_t>(sizeof(float)) + blocks * block_bytes);
+         (padded_tokens * token_bytes + blocks * (block_bytes + kBufferAlignment));
 }
 
-absl::StatusOr<PackedBlocks> PackedBlocks::Create(const AttentionCall& call, const Plan& plan) {
-  PackedBlocks blocks(call, plan);
+absl::StatusOr<PackedBlocks> PackedBlocks::Create(const AttentionCall& call, const Plan& plan,
+                                                  const TileKernels& kernels, BufferPool& pool) {
+  PackedBlocks blocks(call, plan, kernels);
   if (const auto* dense = std::get_if<ImplicitPlan>(&plan)) {
     blocks.MarkDense(*dense);
   } else {
     blocks.MarkListed(std::get<BlockPlan>(plan));
   }
-  ATTN_RETURN_IF_ERROR(blocks.Allocate());
+  ATTN_RETURN_IF_ERROR(blocks.Allocate(pool));
   return blocks;
 }
 
-PackedBlocks::PackedBlocks(const AttentionCall& call, const Plan& plan)
-    : call_(&call), plan_(&plan), key_block_count_(KeyBlockCount(plan)) {}
+PackedBlocks::PackedBlocks(const AttentionCall& call, const Plan& plan, const TileKernels& kernels)
+    : call_(&call), plan_(&plan), kernels_(&kernels), key_block_count_(KeyBlockCount(plan)) {}
 
 int64_t PackedBlocks::SlotIndex(int64_t level_index, int64_t b, int64_t kv_head,
                                 int64_t key_block) const {
@@ -137,9 +182,10 @@ void PackedBlocks::MarkListed(const BlockPlan& plan) {
   }
 }
 
-absl::Status PackedBlocks::Allocate() {
+absl::Status PackedBlocks::Allocate(BufferPool& pool) {
   const AttentionProblem& problem = call_->problem;
-  int64_t floats = 0;
+  const int64_t token_bytes = KeyBytes(*kernels_, problem) + ValueBytes(*kernels_, problem);
+  int64_t bytes = 0;
   int64_t panels = 0;
   slots_.reserve(static_cast<size_t>(std::count(slot_of_.begin(), slot_of_.end(), kListed)));
   for (size_t index = 0; index < slot_of_.size(); ++index) {
@@ -151,24 +197,18 @@ absl::Status PackedBlocks::Allocate() {
     slot.b = i / key_block_count_ / problem.kv_heads % problem.batch;
     slot.level = levels_[index / static_cast<size_t>(SlotIndex(1, 0, 0, 0))];
     slot.tokens = CeilDivide(KeyBlock(*plan_, slot.key_block).size(), slot.level);
-    slot.first_float = floats;
+    slot.first_byte = bytes;
     slot.first_panel = panels;
-    floats +=
-        problem.head_dim * PaddedCount(slot.tokens) + slot.tokens * PaddedCount(problem.value_dim);
+    bytes += RoundUp(PaddedTokens(*kernels_, slot.tokens) * token_bytes, kBufferAlignment);
     panels += CeilDivide(slot.tokens, kPanelTokens);
     slot_of_[index] = static_cast<int64_t>(slots_.size());
     slots_.push_back(slot);
   }
   if (slots_.empty()) return absl::OkStatus();
-  const int64_t bytes = floats * static_cast<int64_t>(sizeof(float));
   finite_.assign(static_cast<size_t>(panels), 1);
-  floats_ = AlignedBuffer::Allocate(bytes);
-  if (floats_.data() == nullptr) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("no memory for ", bytes, " bytes of packed keys and values"));
-  }
-  const int64_t slot_floats = CeilDivide(floats, static_cast<int64_t>(slots_.size()));
-  slots_per_part_ = std::max<int64_t>(1, kPartFloats / slot_floats);
+  ATTN_ASSIGN_OR_RETURN(bytes_, pool.Take(bytes));
+  const int64_t slot_bytes = CeilDivide(bytes, static_cast<int64_t>(slots_.size()));
+  slots_per_part_ = std::max<int64_t>(1, kPartBytes / slot_bytes);
   return absl::OkStatus();
 }
 
@@ -177,65 +217,43 @@ int64_t PackedBlocks::part_count() const {
 }
 
 absl::Status PackedBlocks::Pack(int64_t part, Scratch& scratch) {
-  const int64_t group_floats = kLaneCount * call_->problem.head_dim;
-  ATTN_RETURN_IF_ERROR(scratch.Reserve(group_floats * static_cast<int64_t>(sizeof(float))));
+  const int64_t copy_bytes = kLaneCount *
+                             std::max(call_->problem.head_dim, call_->problem.value_dim) *
+                             ElementBytes(kernels_->operand);
+  ATTN_RETURN_IF_ERROR(scratch.Reserve(RoundUp(copy_bytes, kBufferAlignment)));
   scratch.Reset();
-  auto* group = scratch.Take<float>(group_floats);
+  auto* copies = scratch.Take<std::byte>(copy_bytes);
   const int64_t begin = part * slots_per_part_;
   const int64_t end = std::min(begin + slots_per_part_, static_cast<int64_t>(slots_.size()));
   for (int64_t i = begin; i < end; ++i) {
-    const Slot& slot = slots_[static_cast<size_t>(i)];
-    for (int64_t panel = 0; panel < PanelCount(i); ++panel) {
-      PackKeys(slot, panel, group);
-      PackValues(slot, panel);
-    }
+    for (int64_t panel = 0; panel < PanelCount(i); ++panel) PackPanel(i, panel, copies);
   }
   return absl::OkStatus();
 }
 
-float* PackedBlocks::KeysOf(const Slot& slot, int64_t panel) const {
-  return reinterpret_cast<float*>(floats_.data()) + slot.first_float +
-         panel * kPanelTokens * call_->problem.head_dim;
-}
-
-float* PackedBlocks::ValuesOf(const Slot& slot, int64_t panel) const {
-  return reinterpret_cast<float*>(floats_.data()) + slot.first_float +
-         call_->problem.head_dim * PaddedCount(slot.tokens) +
-         panel * kPanelTokens * PaddedCount(call_->problem.value_dim);
-}
-
-void PackedBlocks::PackKeys(const Slot& slot, int64_t panel, float* group) {
-  const int64_t dim = call_->problem.head_dim;
-  const int64_t first = panel * kPanelTokens;
-  const int64_t tokens = std::min(kPanelTokens, slot.tokens - first);
-  const int64_t stride = PaddedCount(tokens);
-  const TokenRange block = KeyBlock(*plan_, slot.key_block);
-  float* keys = KeysOf(slot, panel);
-  for (int64_t begin = 0; begin < tokens; begin += kLaneCount) {
-    const int64_t count = std::min(kLaneCount, tokens - begin);
-    for (int64_t i = 0; i < count; ++i) {
-      LoadToken(call_->k, slot.b, slot.kv_head, block, slot.level, first + begin + i,
-                group + i * dim);
-    }
-    std::fill(group + count * dim, group + kLaneCount * dim, 0.0F);
-    Transpose(group, dim, stride, keys + begin);
+void PackedBlocks::PackPanel(int64_t slot_index, int64_t index, std::byte* copies) {
+  const AttentionProblem& problem = call_->problem;
+  const Slot& slot = slots_[static_cast<size_t>(slot_index)];
+  const Panel panel = PanelAt(slot_index, index);
+  auto* keys = const_cast<std::byte*>(panel.keys);
+  auto* values = const_cast<std::byte*>(panel.values);
+  const Source source = {slot.b, slot.kv_head, KeyBlock(*plan_, slot.key_block), slot.level};
+  GroupTokens key_tokens(call_->k, kernels_->operand, copies);
+  GroupTokens value_tokens(call_->v, kernels_->operand, copies);
+  bool finite = true;
+  for (int64_t t = 0; t < panel.padded_tokens; t += kLaneCount) {
+    const int64_t first = panel.first_token + t;
+    kernels_->pack_keys({.group = key_tokens.Load(source, first, panel.tokens - t),
+                         .depth = RoundUp(problem.head_dim, kernels_->depth_multiple),
+                         .to = keys + t / kLaneCount * panel.key_group_bytes});
+    // A group of columns holds kLaneCount elements a token.
+    const bool group_finite = kernels_->pack_values(
+        {.group = value_tokens.Load(source, first, panel.tokens - t),
+         .to = values + t * kLaneCount * ElementBytes(kernels_->operand),
+         .group_bytes = panel.value_group_bytes});
+    finite = finite && group_finite;
   }
-}
-
-void PackedBlocks::PackValues(const Slot& slot, int64_t panel) {
-  const int64_t dim = call_->problem.value_dim;
-  const int64_t stride = PaddedCount(dim);
-  const int64_t first = panel * kPanelTokens;
-  const int64_t tokens = std::min(kPanelTokens, slot.tokens - first);
-  const TokenRange block = KeyBlock(*plan_, slot.key_block);
-  float* values = ValuesOf(slot, panel);
-  for (int64_t i = 0; i < tokens; ++i) {
-    float* row = values + i * stride;
-    LoadToken(call_->v, slot.b, slot.kv_head, block, slot.level, first + i, row);
-    std::fill(row + dim, row + stride, 0.0F);
-  }
-  finite_[static_cast<size_t>(slot.first_panel + panel)] =
-      static_cast<uint8_t>(!HasNonFinite(values, tokens * stride));
+  finite_[static_cast<size_t>(slot.first_panel + index)] = static_cast<uint8_t>(finite);
 }
 
 int64_t PackedBlocks::SlotOf(int64_t b, int64_t kv_head, int64_t key_block, int64_t level) const {
@@ -247,14 +265,24 @@ int64_t PackedBlocks::PanelCount(int64_t slot) const {
   return CeilDivide(slots_[static_cast<size_t>(slot)].tokens, kPanelTokens);
 }
 
+// The keys of all panels of a slot come first, then their values.
 Panel PackedBlocks::PanelAt(int64_t slot, int64_t index) const {
   const Slot& s = slots_[static_cast<size_t>(slot)];
+  const int64_t key_bytes = KeyBytes(*kernels_, call_->problem);
+  const int64_t value_bytes = ValueBytes(*kernels_, call_->problem);
   const int64_t first = index * kPanelTokens;
-  return {.keys = KeysOf(s, index),
-          .values = ValuesOf(s, index),
-          .first_token = first,
-          .tokens = std::min(kPanelTokens, s.tokens - first),
-          .finite = finite_[static_cast<size_t>(s.first_panel + index)] != 0};
+  const std::byte* keys = bytes_.data() + s.first_byte;
+  const std::byte* values = keys + PaddedTokens(*kernels_, s.tokens) * key_bytes;
+  Panel panel;
+  panel.first_token = first;
+  panel.tokens = std::min(kPanelTokens, s.tokens - first);
+  panel.padded_tokens = PaddedTokens(*kernels_, panel.tokens);
+  panel.keys = keys + first * key_bytes;
+  panel.values = values + first * value_bytes;
+  panel.key_group_bytes = kLaneCount * key_bytes;
+  panel.value_group_bytes = panel.padded_tokens * kLaneCount * ElementBytes(kernels_->operand);
+  panel.finite = finite_[static_cast<size_t>(s.first_panel + index)] != 0;
+  return panel;
 }
 
 }  // namespace attn

@@ -1,112 +1,118 @@
 #include "kernels/engines/cpu/plan_engine.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
+#include <cstring>
+#include <limits>
+#include <numbers>
 #include <numeric>
 #include <utility>
 
 #include "kernels/core/ceil_divide.h"
+#include "kernels/core/limits.h"
 #include "kernels/core/status_macros.h"
-#include "kernels/engines/cpu/tile_kernels.h"
-#include "kernels/engines/cpu/tile_visibility.h"
+#include "kernels/engines/cpu/streamed_unit.h"
 
 namespace attn {
 namespace {
 
-// Work of a tile: about 20 microseconds at 100 GFLOP/s, well above the cost of handing it out.
+// Work of a tile: about 10 microseconds at 200 GFLOP/s, well above the cost of handing it out.
 constexpr double kTileFlops = 2e6;
+
+// log2 of a power of two that is at least the number of keys.
+float HeadroomOf(const AttentionProblem& problem) {
+  return static_cast<float>(std::bit_width(static_cast<uint64_t>(problem.key_len)));
+}
+
+// One row from the caller's tensor, in the form of the operand, zeros behind it.
+void LoadQuery(const AttentionCall& call, const TileKernels& kernels, int64_t b, int64_t head,
+               int64_t query, float sign, int64_t depth, std::byte* to) {
+  const TensorView& q = call.q;
+  const int64_t dim = call.problem.head_dim;
+  std::memset(to, 0, static_cast<size_t>(depth * ElementBytes(kernels.operand)));
+  if (sign == 1 && q.stride(3) == 1 && kernels.operand == Operand::kBFloat16) {
+    std::memcpy(to, TokenAddress(q, b, head, query), static_cast<size_t>(2 * dim));
+    return;
+  }
+  std::array<float, kMaxHeadDim> row;
+  if (q.stride(3) == 1) {
+    kernels.load_row(TokenAddress(q, b, head, query), q.dtype, dim, row.data());
+  } else {
+    attn::LoadRow(q, b, head, query, row.data());
+  }
+  for (int64_t d = 0; d < dim; ++d) row[static_cast<size_t>(d)] *= sign;
+  const DType form = kernels.operand == Operand::kFloat32 ? DType::kFloat32 : DType::kBFloat16;
+  kernels.store_row(row.data(), 1, form, dim, to);
+}
 
 }  // namespace
 
-// What one unit works on, in a worker's scratch.
-struct PlanEngine::Workspace {
-  float* queries;               // [rows, D]
-  float* scores;                // [rows, PaddedCount(keys)] of the panel at hand
-  float* out;                   // [rows, PaddedCount(Dv)]
-  float* carry;                 // [rows]
-  SoftmaxState<float>* states;  // [rows]
-  uint64_t* words;              // Visibility of a panel.
+// Rows of a unit, packed closely: [row blocks][max_rows].
+struct PlanEngine::Part {
+  float* out;        // [rows][out_columns]
+  RowState* states;  // [rows]
 
-  // One panel; `visibility` is null where every element counts.
-  void RunPanel(const TileKernels& kernels, const AttentionProblem& problem, int64_t rows,
-                const Panel& panel, int level, const TileVisibility* visibility) const {
-    kernels.compute_scores({.queries = queries,
-                            .keys = panel.keys,
-                            .scores = scores,
-                            .rows = rows,
-                            .dim = problem.head_dim,
-                            .columns = PaddedCount(panel.tokens),
-                            .scale = static_cast<float>(problem.scale),
-                            .bias = std::log(static_cast<float>(level))});
-    if (visibility != nullptr) HideScores(*visibility, rows, scores);
-    kernels.update_softmax(
-        {.scores = scores, .states = states, .carry = carry, .rows = rows, .keys = panel.tokens});
-    const ValueTile tile = {.weights = scores,
-                            .values = panel.values,
-                            .carry = carry,
-                            .out = out,
-                            .rows = rows,
-                            .keys = panel.tokens,
-                            .columns = PaddedCount(problem.value_dim)};
-    if (visibility != nullptr && !panel.finite) {
-      AccumulateVisibleValues(*visibility, tile);
-    } else {
-      kernels.accumulate_values(tile);
-    }
+  static int64_t Rows(const WorkSplit& split) { return split.max_row_blocks() * split.max_rows(); }
+  static int64_t RowBytes(const AttentionProblem& problem) {
+    return RoundUp(problem.value_dim, kLaneCount) * static_cast<int64_t>(sizeof(float)) +
+           static_cast<int64_t>(sizeof(RowState));
+  }
+  static int64_t Bytes(const AttentionProblem& problem, const WorkSplit& split) {
+    return RoundUp(Rows(split) * RowBytes(problem), kBufferAlignment);
   }
 };
 
-int64_t PlanEngine::DenseBytes(const AttentionProblem& problem, int64_t block_q, int64_t block_k) {
-  const int64_t chunks = CeilDivide(problem.query_len, block_q) * CeilDivide(block_q, kMaxTileRows);
-  const int64_t tiles = problem.batch * problem.heads * chunks;
-  return PackedBlocks::DenseBytes(problem, block_k) + chunks * static_cast<int64_t>(sizeof(Chunk)) +
-         tiles * static_cast<int64_t>(sizeof(double));
+int64_t PlanEngine::DenseBytes(const AttentionProblem& problem, const CpuDevice& device,
+                               int64_t block_q, int64_t block_k) {
+  const int64_t split_bytes =
+      WorkSplit::DenseBytes(problem, block_q) +
+      WorkSplit::MaxPartRows(problem) * (Part::RowBytes(problem) + kBufferAlignment);
+  if (StreamedUnit::Suits(problem)) return split_bytes;
+  const TileKernels& kernels = TileKernelsFor(device.isa, problem.dtype);
+  return split_bytes + PackedBlocks::DenseBytes(problem, kernels, block_k);
 }
 
 absl::StatusOr<std::unique_ptr<PlanEngine>> PlanEngine::Create(const AttentionCall& call,
-                                                               const Plan& plan) {
-  const AttentionProblem& problem = call.problem;
-  if (const auto* listed = std::get_if<BlockPlan>(&plan)) {
-    ATTN_RETURN_IF_ERROR(
-        listed->Validate(problem.batch, problem.heads, problem.query_len, problem.key_len));
-  }
-  ATTN_ASSIGN_OR_RETURN(PackedBlocks packed, PackedBlocks::Create(call, plan));
-  return std::unique_ptr<PlanEngine>(new PlanEngine(call, plan, std::move(packed)));
+                                                               const Plan& plan,
+                                                               CpuDevice& device) {
+  ATTN_RETURN_IF_ERROR(ValidatePlan(plan, call.problem));
+  const bool streamed = StreamedUnit::Suits(call.problem, plan);
+  auto engine =
+      std::unique_ptr<PlanEngine>(new PlanEngine(call, plan, device, streamed));
+  ATTN_RETURN_IF_ERROR(engine->Allocate(device));
+  return engine;
 }
 
-PlanEngine::PlanEngine(const AttentionCall& call, const Plan& plan, PackedBlocks packed)
+PlanEngine::PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDevice& device,
+                       bool streamed)
     : call_(call),
       plan_(plan),
-      kernels_(AvailableTileKernels().front()),
-      packed_(std::move(packed)) {
-  const AttentionProblem& problem = call.problem;
-  CutChunks();
-  const int64_t head_groups = problem.heads / heads_per_unit_;
-  unit_count_ = problem.batch * head_groups * static_cast<int64_t>(chunks_.size());
-  dense_elements_ = problem.VisibleElements();
-  const double unit_flops = problem.Flops(ListedElements()) / static_cast<double>(unit_count_);
+      streamed_(streamed),
+      kernels_(streamed ? Fp32TileKernels(device.isa)
+                        : TileKernelsFor(device.isa, call.problem.dtype)),
+      split_(call.problem, plan),
+      context_{call.problem, plan,       kernels_, split_, SoftmaxScale(call.problem.scale),
+               HeadroomOf(call.problem)} {
+  dense_elements_ = call.problem.VisibleElements();
+  const int64_t unit_count = split_.unit_count();
+  const double unit_flops =
+      call.problem.Flops(ListedElements()) / static_cast<double>(unit_count);
   units_per_tile_ = static_cast<int64_t>(
-      std::clamp(kTileFlops / std::max(unit_flops, 1.0), 1.0, static_cast<double>(unit_count_)));
-  tile_elements_.resize(static_cast<size_t>(CeilDivide(unit_count_, units_per_tile_)));
+      std::clamp(kTileFlops / std::max(unit_flops, 1.0), 1.0, static_cast<double>(unit_count)));
+  tile_elements_.resize(static_cast<size_t>(CeilDivide(unit_count, units_per_tile_)));
 }
 
-void PlanEngine::CutChunks() {
-  int64_t longest = 1;
-  for (int64_t block = 0; block < QueryBlockCount(plan_); ++block) {
-    const TokenRange queries = QueryBlock(plan_, block);
-    for (int64_t first = 0; first < queries.size(); first += kMaxTileRows) {
-      const int64_t count = std::min(kMaxTileRows, queries.size() - first);
-      chunks_.push_back({block, queries.Slice(first, count)});
-      longest = std::max(longest, count);
-    }
+absl::Status PlanEngine::Allocate(CpuDevice& device) {
+  if (!streamed_) {
+    ATTN_ASSIGN_OR_RETURN(packed_,
+                          PackedBlocks::Create(call_, plan_, kernels_, device.workspace));
   }
-  // Heads that share keys and rows of the plan are stacked while they fit: decoding one query a
-  // head then reads its keys once a group.
-  const auto* listed = std::get_if<BlockPlan>(&plan_);
-  if (listed != nullptr && listed->heads != 1) return;
-  const int64_t group = call_.problem.heads / call_.problem.kv_heads;
-  heads_per_unit_ = std::min(group, kMaxTileRows / longest);
-  while (group % heads_per_unit_ != 0) --heads_per_unit_;
+  if (split_.part_count() == 1) return absl::OkStatus();
+  ATTN_ASSIGN_OR_RETURN(parts_, device.workspace.Take(split_.unit_count() *
+                                                      Part::Bytes(call_.problem, split_)));
+  return absl::OkStatus();
 }
 
 // Score elements that the plan lists, before masks: the measure of work.
@@ -129,158 +135,163 @@ double PlanEngine::ListedElements() const {
 }
 
 Phase PlanEngine::phase(int index) const {
-  if (index == 0) return {.stage = Stage::kKernel, .tiles = packed_.part_count()};
-  return {.stage = Stage::kKernel, .tiles = static_cast<int64_t>(tile_elements_.size())};
+  Phase phase = {.stage = Stage::kKernel};
+  switch (index) {
+    case 0:
+      phase.tiles = packed_.has_value() ? packed_->part_count() : 0;
+      break;
+    case 1:
+      phase.tiles = static_cast<int64_t>(tile_elements_.size());
+      break;
+    default:
+      phase.tiles = split_.part_count() == 1 ? 0 : split_.rows_count();
+      break;
+  }
+  return phase;
 }
 
 absl::Status PlanEngine::RunTile(int phase, int64_t tile, Scratch& scratch) {
-  if (phase == 0) return packed_.Pack(tile, scratch);
-  ATTN_ASSIGN_OR_RETURN(const Workspace work, TakeWorkspace(scratch));
+  switch (phase) {
+    case 0:
+      return packed_->Pack(tile, scratch);
+    case 1:
+      return RunUnits(tile, scratch);
+    default: {
+      const int64_t columns = RoundUp(call_.problem.value_dim, kLaneCount);
+      ATTN_RETURN_IF_ERROR(scratch.Reserve(columns * static_cast<int64_t>(sizeof(float))));
+      scratch.Reset();
+      MergeParts(tile, scratch.Take<float>(columns));
+      return absl::OkStatus();
+    }
+  }
+}
+
+RunStats PlanEngine::stats() const {
+  RunStats stats = {.computed_elements = dense_elements_, .dense_elements = dense_elements_};
+  if (std::holds_alternative<BlockPlan>(plan_)) {
+    stats.computed_elements = std::accumulate(tile_elements_.begin(), tile_elements_.end(), 0.0);
+  }
+  return stats;
+}
+
+absl::Status PlanEngine::RunUnits(int64_t tile, Scratch& scratch) {
+  ATTN_ASSIGN_OR_RETURN(
+      const UnitWorkspace work,
+      UnitWorkspace::Take(call_.problem, kernels_, split_.max_row_blocks(),
+                          streamed_ ? StreamedUnit::CopyFloats(call_) : 0, scratch));
   const int64_t begin = tile * units_per_tile_;
-  const int64_t end = std::min(begin + units_per_tile_, unit_count_);
+  const int64_t end = std::min(begin + units_per_tile_, split_.unit_count());
   double elements = 0;
-  for (int64_t unit = begin; unit < end; ++unit) elements += RunUnit(UnitAt(unit), work);
+  if (kernels_.enter != nullptr) kernels_.enter();
+  for (int64_t index = begin; index < end; ++index) {
+    const Unit unit = split_.UnitAt(index);
+    elements += RunUnit(unit, work);
+    if (split_.part_count() > 1) {
+      KeepPart(index, unit, work);
+      continue;
+    }
+    for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
+      const RowBlock block = split_.RowBlockAt(unit, i);
+      for (int64_t r = 0; r < block.rows; ++r) {
+        StoreRow(unit, block, r, work.states_of(i)[r], work.out_of(i) + r * work.out_columns);
+      }
+    }
+  }
+  if (kernels_.leave != nullptr) kernels_.leave();
   tile_elements_[static_cast<size_t>(tile)] = elements;
   return absl::OkStatus();
 }
 
-RunStats PlanEngine::stats() const {
-  return {.computed_elements = std::accumulate(tile_elements_.begin(), tile_elements_.end(), 0.0),
-          .dense_elements = dense_elements_};
-}
-
-// Chunks of a head follow each other, so that its packed keys stay cached, the last first: under a
-// causal mask it is the longest, and a short one ends the call.
-PlanEngine::Unit PlanEngine::UnitAt(int64_t index) const {
-  const AttentionProblem& problem = call_.problem;
-  const auto chunk_count = static_cast<int64_t>(chunks_.size());
-  const int64_t head_groups = problem.heads / heads_per_unit_;
-  Unit unit;
-  unit.chunk = chunks_[static_cast<size_t>(chunk_count - 1 - index % chunk_count)];
-  unit.head = index / chunk_count % head_groups * heads_per_unit_;
-  unit.b = index / chunk_count / head_groups;
-  unit.kv_head = problem.kv_head(unit.head);
-  unit.rows = heads_per_unit_ * unit.chunk.queries.size();
-  return unit;
-}
-
-double PlanEngine::RunUnit(const Unit& unit, const Workspace& work) const {
+double PlanEngine::RunUnit(const Unit& unit, const UnitWorkspace& work) const {
   LoadQueries(unit, work);
-  std::fill(work.out, work.out + unit.rows * PaddedCount(call_.problem.value_dim), 0.0F);
-  std::fill(work.states, work.states + unit.rows, SoftmaxState<float>());
-  const bool dense = std::holds_alternative<ImplicitPlan>(plan_);
-  const double elements = dense ? RunDenseRow(unit, work) : RunListedRow(unit, work);
-  StoreRows(unit, work);
-  return elements;
+  const int64_t rows = split_.RowBlockCount(unit) * kTileRows;
+  std::fill(work.out, work.out + rows * work.out_columns, 0.0F);
+  std::fill(work.states, work.states + rows, RowState());
+  if (streamed_) return StreamedUnit(context_, call_, unit, work).Run();
+  return PackedUnit(context_, *packed_, unit, work).Run();
 }
 
-// The blocks of ImplicitPlan::AppendRow, of these rows alone and without a list. A block between
-// two packed sequences that nobody sees is met as well; RunEntry then computes nothing.
-double PlanEngine::RunDenseRow(const Unit& unit, const Workspace& work) const {
-  const TokenRange& queries = unit.chunk.queries;
-  const int64_t block_k = std::get<ImplicitPlan>(plan_).block_k;
-  const IntervalMask::Bounds seen =
-      call_.problem.mask.VisibleKeys(unit.b, queries.begin, queries.end);
-  if (seen.any.empty()) return 0;
-  double elements = 0;
-  for (int64_t block = seen.any.begin / block_k; block * block_k < seen.any.end; ++block) {
-    const TokenRange keys = KeyBlock(plan_, block);
-    const bool full = seen.all.begin <= keys.begin && keys.end <= seen.all.end;
-    const PlanEntry entry = {.key_block = static_cast<int32_t>(block),
-                             .mask = full ? BlockMask::kFull : BlockMask::kInterval};
-    elements += RunEntry(unit, entry, work);
-  }
-  return elements;
-}
-
-double PlanEngine::RunListedRow(const Unit& unit, const Workspace& work) const {
-  const auto& plan = std::get<BlockPlan>(plan_);
-  const int64_t b = plan.batch == 1 ? 0 : unit.b;
-  const int64_t head = plan.heads == 1 ? 0 : unit.head;
-  const auto row =
-      static_cast<size_t>((b * plan.heads + head) * plan.query_blocks() + unit.chunk.query_block);
-  double elements = 0;
-  for (int64_t i = plan.row_begin[row]; i < plan.row_begin[row + 1]; ++i) {
-    elements += RunEntry(unit, plan.entries[static_cast<size_t>(i)], work);
-  }
-  return elements;
-}
-
-double PlanEngine::RunEntry(const Unit& unit, const PlanEntry& entry, const Workspace& work) const {
-  const AttentionProblem& problem = call_.problem;
-  const TokenRange block = KeyBlock(plan_, entry.key_block);
-  const TokenRange& queries = unit.chunk.queries;
-  const int64_t slot = packed_.SlotOf(unit.b, unit.kv_head, entry.key_block, entry.level);
-  int64_t masked_elements = 0;
-  for (int64_t i = 0; i < packed_.PanelCount(slot); ++i) {
-    const Panel panel = packed_.PanelAt(slot, i);
-    if (entry.mask == BlockMask::kFull) {
-      work.RunPanel(kernels_, problem, unit.rows, panel, entry.level, nullptr);
-      continue;
+void PlanEngine::LoadQueries(const Unit& unit, const UnitWorkspace& work) const {
+  const int64_t row_bytes = work.depth * ElementBytes(kernels_.operand);
+  for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
+    const RowBlock block = split_.RowBlockAt(unit, i);
+    for (int64_t r = 0; r < block.rows; ++r) {
+      const int64_t query =
+          unit.queries.original(unit.queries.begin + block.first_query + r % block.queries);
+      LoadQuery(call_, kernels_, unit.b, unit.head + block.head + r / block.queries, query,
+                context_.scale.query_sign, work.depth,
+                work.queries + (i * kTileRows + r) * row_bytes);
     }
-    TileVisibility visibility;
-    if (entry.mask == BlockMask::kInterval) {
-      visibility = EvaluateMask(problem.mask, unit.b, queries,
-                                block.Slice(panel.first_token, panel.tokens), work.words);
-    } else {
-      const int64_t words = VisibilityWords(block.size());
-      const int64_t first_query = queries.begin - QueryBlock(plan_, unit.chunk.query_block).begin;
-      const uint64_t* tile = std::get<BlockPlan>(plan_).bit_tiles.data() + entry.bits;
-      visibility = {tile + first_query * words + VisibilityWords(panel.first_token), words,
-                    queries.size(), panel.tokens};
+  }
+}
+
+PlanEngine::Part PlanEngine::PartOf(int64_t index) const {
+  std::byte* bytes = parts_.data() + index * Part::Bytes(call_.problem, split_);
+  auto* out = reinterpret_cast<float*>(bytes);
+  const int64_t columns = RoundUp(call_.problem.value_dim, kLaneCount);
+  return {out, reinterpret_cast<RowState*>(out + Part::Rows(split_) * columns)};
+}
+
+void PlanEngine::KeepPart(int64_t index, const Unit& unit, const UnitWorkspace& work) const {
+  const Part part = PartOf(index);
+  for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
+    const int64_t rows = split_.RowBlockAt(unit, i).rows;
+    const int64_t first = i * split_.max_rows();
+    std::copy_n(work.out_of(i), rows * work.out_columns, part.out + first * work.out_columns);
+    std::copy_n(work.states_of(i), rows, part.states + first);
+  }
+}
+
+// Each part is weighed by 2^(its maximum - the highest).
+void PlanEngine::MergeParts(int64_t rows_index, float* out) const {
+  const int64_t first_part = rows_index * split_.part_count();
+  const int64_t columns = RoundUp(call_.problem.value_dim, kLaneCount);
+  const Unit unit = split_.UnitAt(first_part);
+  for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
+    const RowBlock block = split_.RowBlockAt(unit, i);
+    for (int64_t r = 0; r < block.rows; ++r) {
+      const int64_t row = i * split_.max_rows() + r;
+      RowState merged;
+      for (int64_t p = 0; p < split_.part_count(); ++p) {
+        merged.max = std::max(merged.max, PartOf(first_part + p).states[row].max);
+      }
+      std::fill_n(out, columns, 0.0F);
+      for (int64_t p = 0; p < split_.part_count(); ++p) {
+        const Part part = PartOf(first_part + p);
+        const RowState& state = part.states[row];
+        if (state.sum == 0) continue;  // Saw nothing.
+        const float weight = std::exp2(state.max - merged.max);
+        merged.sum += state.sum * weight;
+        const float* from = part.out + row * columns;
+        for (int64_t c = 0; c < columns; ++c) out[c] += from[c] * weight;
+      }
+      StoreRow(unit, block, r, merged, out);
     }
-    const int64_t visible = visibility.Count();
-    if (visible == 0) continue;
-    masked_elements += visible;
-    const bool full = visible == queries.size() * panel.tokens;
-    work.RunPanel(kernels_, problem, unit.rows, panel, entry.level, full ? nullptr : &visibility);
-  }
-  if (entry.mask == BlockMask::kFull) {
-    return static_cast<double>(unit.rows * block.size()) / entry.level;
-  }
-  return static_cast<double>(masked_elements * heads_per_unit_);
-}
-
-absl::StatusOr<PlanEngine::Workspace> PlanEngine::TakeWorkspace(Scratch& scratch) const {
-  const AttentionProblem& problem = call_.problem;
-  const int64_t out_stride = PaddedCount(problem.value_dim);
-  const int64_t rows = kMaxTileRows;
-  const int64_t words = rows * VisibilityWords(kPanelTokens);
-  const int64_t floats = rows * (problem.head_dim + kPanelTokens + out_stride + 1);
-  // Six takes, each rounded up to a cache line.
-  ATTN_RETURN_IF_ERROR(scratch.Reserve(floats * static_cast<int64_t>(sizeof(float)) +
-                                       rows * static_cast<int64_t>(sizeof(SoftmaxState<float>)) +
-                                       words * static_cast<int64_t>(sizeof(uint64_t)) +
-                                       6 * kBufferAlignment));
-  scratch.Reset();
-  Workspace work{};
-  work.queries = scratch.Take<float>(rows * problem.head_dim);
-  work.scores = scratch.Take<float>(rows * kPanelTokens);
-  work.out = scratch.Take<float>(rows * out_stride);
-  work.carry = scratch.Take<float>(rows);
-  work.states = scratch.Take<SoftmaxState<float>>(rows);
-  work.words = scratch.Take<uint64_t>(words);
-  return work;
-}
-
-void PlanEngine::LoadQueries(const Unit& unit, const Workspace& work) const {
-  const TokenRange& queries = unit.chunk.queries;
-  for (int64_t r = 0; r < unit.rows; ++r) {
-    const int64_t query = queries.original(queries.begin + r % queries.size());
-    LoadRow(call_.q, unit.b, unit.head + r / queries.size(), query,
-            work.queries + r * call_.problem.head_dim);
   }
 }
 
-void PlanEngine::StoreRows(const Unit& unit, const Workspace& work) const {
-  const TokenRange& queries = unit.chunk.queries;
-  const MutableTensorView& lse = call_.lse;
-  for (int64_t r = 0; r < unit.rows; ++r) {
-    const int64_t query = queries.original(queries.begin + r % queries.size());
-    const int64_t head = unit.head + r / queries.size();
-    StoreRow(work.out + r * PaddedCount(call_.problem.value_dim), unit.b, head, query, call_.out);
-    if (!lse.empty()) *lse.row<float>(unit.b, head, query) = work.states[r].Lse();
+void PlanEngine::StoreRow(const Unit& unit, const RowBlock& block, int64_t row,
+                          const RowState& state, const float* out) const {
+  const int64_t query =
+      unit.queries.original(unit.queries.begin + block.first_query + row % block.queries);
+  const int64_t head = unit.head + block.head + row / block.queries;
+  const float factor = state.sum == 0 ? 0 : 1 / state.sum;
+  const MutableTensorView& to = call_.out;
+  if (to.stride(3) == 1) {
+    kernels_.store_row(out, factor, to.dtype, call_.problem.value_dim,
+                       TokenAddress(to, unit.b, head, query));
+  } else {
+    std::array<float, kMaxHeadDim> scaled;
+    for (int64_t c = 0; c < call_.problem.value_dim; ++c) {
+      scaled[static_cast<size_t>(c)] = out[c] * factor;
+    }
+    attn::StoreRow(scaled.data(), unit.b, head, query, to);
   }
+  if (call_.lse.empty()) return;
+  const double log2_sum = std::log2(static_cast<double>(state.sum)) + state.max + context_.headroom;
+  *call_.lse.row<float>(unit.b, head, query) =
+      state.sum == 0 ? -std::numeric_limits<float>::infinity()
+                     : static_cast<float>(log2_sum * std::numbers::ln2);
 }
 
 }  // namespace attn

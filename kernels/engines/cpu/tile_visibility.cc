@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
+#include <cstddef>
+
+#include "kernels/core/float16.h"
 
 namespace attn {
 namespace {
@@ -15,15 +17,28 @@ uint64_t LowBits(int64_t count) {
   return count >= kWordBits ? kAllOnes : (uint64_t{1} << count) - 1;
 }
 
-bool Bit(const uint64_t* words, int64_t index) {
-  return ((words[index / kWordBits] >> (index % kWordBits)) & 1U) != 0;
-}
-
 // Bits [begin, end) of the word that starts at bit `word_begin`.
 uint64_t WordOfRange(int64_t begin, int64_t end, int64_t word_begin) {
   const int64_t from = std::clamp<int64_t>(begin - word_begin, 0, kWordBits);
   const int64_t to = std::clamp<int64_t>(end - word_begin, from, kWordBits);
   return LowBits(to) & ~LowBits(from);
+}
+
+float WeightAt(const float* row, Operand operand, int64_t token) {
+  if (operand == Operand::kFloat32) return row[token];
+  return BFloat16ToFloat(reinterpret_cast<const uint16_t*>(row)[token]);
+}
+
+// The layout of packed values: tile_kernels.h.
+float ValueAt(const ValueTile& tile, Operand operand, int64_t token, int64_t column) {
+  const auto* group = static_cast<const std::byte*>(tile.values) +
+                      column / kLaneCount * tile.group_bytes;
+  const int64_t lane = column % kLaneCount;
+  if (operand == Operand::kFloat32) {
+    return reinterpret_cast<const float*>(group)[token * kLaneCount + lane];
+  }
+  const int64_t pair = token / 2 * kLaneCount + lane;
+  return BFloat16ToFloat(reinterpret_cast<const uint16_t*>(group)[2 * pair + token % 2]);
 }
 
 }  // namespace
@@ -60,32 +75,18 @@ TileVisibility EvaluateMask(const IntervalMask& mask, int64_t b, const TokenRang
   return {words, words_per_query, queries.size(), keys.size()};
 }
 
-void HideScores(const TileVisibility& visibility, int64_t rows, float* scores) {
-  const int64_t stride = PaddedCount(visibility.keys);
-  for (int64_t r = 0; r < rows; ++r, scores += stride) {
-    const uint64_t* bits = visibility.query(r % visibility.queries);
-    for (int64_t begin = 0; begin < visibility.keys; begin += kWordBits) {
-      const uint64_t word = bits[begin / kWordBits];
-      if (word == kAllOnes) continue;
-      const int64_t end = std::min(begin + kWordBits, visibility.keys);
-      for (int64_t i = begin; i < end; ++i) {
-        const bool visible = ((word >> (i - begin)) & 1U) != 0;
-        scores[i] = visible ? scores[i] : -std::numeric_limits<float>::infinity();
-      }
-    }
-  }
-}
-
-void AccumulateVisibleValues(const TileVisibility& visibility, const ValueTile& tile) {
-  const int64_t stride = PaddedCount(tile.keys);
+void AccumulateVisibleValues(const TileVisibility& visibility, Operand operand,
+                             const ValueTile& tile) {
   for (int64_t r = 0; r < tile.rows; ++r) {
     float* out = tile.out + r * tile.columns;
-    for (int64_t c = 0; c < tile.columns; ++c) out[c] *= tile.carry[r];
-    for (int64_t j = 0; j < tile.keys; ++j) {
-      if (!Bit(visibility.query(r % visibility.queries), j)) continue;
-      const float weight = tile.weights[r * stride + j];
-      const float* value = tile.values + j * tile.columns;
-      for (int64_t c = 0; c < tile.columns; ++c) out[c] += weight * value[c];
+    if (tile.carry != nullptr) {
+      for (int64_t c = 0; c < tile.columns; ++c) out[c] *= tile.carry[r];
+    }
+    const float* weights = static_cast<const float*>(tile.weights) + r * tile.stride;
+    for (int64_t t = 0; t < visibility.keys; ++t) {
+      if (!visibility.Sees(r % visibility.queries, t)) continue;
+      const float weight = WeightAt(weights, operand, t);
+      for (int64_t c = 0; c < tile.columns; ++c) out[c] += weight * ValueAt(tile, operand, t, c);
     }
   }
 }

@@ -1,4 +1,4 @@
-// Which elements of a score tile count: one bit each, and what follows from the zeros.
+// Which elements of a score tile count: one bit each.
 #ifndef ATTN_KERNELS_ENGINES_CPU_TILE_VISIBILITY_H_
 #define ATTN_KERNELS_ENGINES_CPU_TILE_VISIBILITY_H_
 
@@ -19,6 +19,9 @@ struct TileVisibility {
   int64_t keys = 0;
 
   const uint64_t* query(int64_t index) const { return words + index * words_per_query; }
+  bool Sees(int64_t index, int64_t key) const {
+    return ((query(index)[key / 64] >> (key % 64)) & 1U) != 0;
+  }
   // Number of visible elements.
   int64_t Count() const;
 };
@@ -31,12 +34,10 @@ constexpr int64_t VisibilityWords(int64_t keys) { return (keys + 63) / 64; }
 TileVisibility EvaluateMask(const IntervalMask& mask, int64_t b, const TokenRange& queries,
                             const TokenRange& keys, uint64_t* words);
 
-// Sets hidden scores to -infinity. Row r of the `rows` belongs to query r % queries: heads that
-// share keys are stacked. Rows are PaddedCount(keys) apart.
-void HideScores(const TileVisibility& visibility, int64_t rows, float* scores);
-
-// TileKernels::accumulate_values that never touches a hidden value: 0 * NaN would be NaN.
-void AccumulateVisibleValues(const TileVisibility& visibility, const ValueTile& tile);
+// TileKernels::accumulate_values that never touches a hidden value: 0 * NaN would be NaN. Row r
+// belongs to query r % visibility.queries.
+void AccumulateVisibleValues(const TileVisibility& visibility, Operand operand,
+                             const ValueTile& tile);
 
 }  // namespace attn
 

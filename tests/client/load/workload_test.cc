@@ -173,6 +173,17 @@ TEST(CallMix, PicksByWeightAndSeed) {
   EXPECT_GT(different, 1000);
 }
 
+// Each is a double above 0; their sum is none, and no draw would have a place among them.
+TEST(CallMix, WeightsWhoseSumIsBeyondADoubleAreRefused) {
+  const Workload workload = Read(R"({"entries": [{"shape": [1,1,4,8], "weight": 1e308},
+                                                 {"shape": [1,1,2,8], "weight": 1e308}]})")
+                                .value();
+  const absl::Status status = CallMix::Create(workload, 1).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("weight: the sum of all is beyond a double"));
+}
+
 TEST(CallMix, GivesEveryEntryTensorsOfItsOwn) {
   const CallMix mix = CallMix::Create(TwoEntries(), 1).value();
   ASSERT_EQ(mix.entry_count(), 2);

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "kernels/core/attention_problem.h"
 #include "tests/support/mask_oracle.h"
 
 namespace attn {
@@ -139,60 +142,231 @@ struct BrokenCase {
   std::string text;
 };
 
-TEST(BlockPlan, ValidateFindsEachBrokenRule) {
+class BrokenPlans : public testing::TestWithParam<BrokenCase> {};
+
+TEST_P(BrokenPlans, AreRefusedWithFieldIndexValueAndWhatIsAllowed) {
   ASSERT_TRUE(ValidPlan().Validate(2, 2, 3, 72).ok());
-  const BrokenCase cases[] = {
+  BlockPlan plan = ValidPlan();
+  GetParam().damage(plan);
+  const absl::Status status = plan.Validate(2, 2, 3, 72);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("block plan: " + GetParam().text));
+}
+
+std::vector<BrokenCase> BrokenSizes() {
+  return {
       {"batch", [](BlockPlan& plan) { plan.batch = 3; }, "batch is 3, allowed: 1 or 2"},
+      {"batch_zero", [](BlockPlan& plan) { plan.batch = 0; }, "batch is 0, allowed: 1 or 2"},
+      {"batch_negative", [](BlockPlan& plan) { plan.batch = -2; }, "batch is -2, allowed: 1 or 2"},
       {"heads", [](BlockPlan& plan) { plan.heads = 4; }, "heads is 4, allowed: 1 or 2"},
-      {"permutation size", [](BlockPlan& plan) { plan.q_permutation = {0}; },
-       "q_permutation has 1 values for 3 tokens"},
-      {"permutation twice",
+      {"heads_zero", [](BlockPlan& plan) { plan.heads = 0; }, "heads is 0, allowed: 1 or 2"},
+      {"permutation_size", [](BlockPlan& plan) { plan.q_permutation = {0}; },
+       "q_permutation has 1 values, allowed: none or 3"},
+      {"permutation_twice",
        [](BlockPlan& plan) {
          plan.q_permutation = {0, 1, 1};
        },
-       "q_permutation holds 1"},
-      {"permutation range", [](BlockPlan& plan) { plan.k_permutation.assign(72, -1); },
-       "k_permutation holds -1"},
-      {"no offsets", [](BlockPlan& plan) { plan.q_offsets.clear(); },
-       "q_offsets does not run from 0 to 3"},
-      {"offsets start", [](BlockPlan& plan) { plan.q_offsets[0] = 1; },
-       "q_offsets does not run from 0 to 3"},
-      {"offsets end", [](BlockPlan& plan) { plan.k_offsets[2] = 71; },
-       "k_offsets does not run from 0 to 72"},
-      {"empty block",
+       "q_permutation[2] is 1 again, allowed: each token once"},
+      {"permutation_negative", [](BlockPlan& plan) { plan.k_permutation.assign(72, -1); },
+       "k_permutation[0] is -1, allowed: 0 to 71"},
+      {"permutation_above",
+       [](BlockPlan& plan) {
+         plan.q_permutation = {2, 1, 3};
+       },
+       "q_permutation[2] is 3, allowed: 0 to 2"},
+  };
+}
+
+std::vector<BrokenCase> BrokenOffsets() {
+  return {
+      {"q_offsets_missing", [](BlockPlan& plan) { plan.q_offsets.clear(); },
+       "q_offsets has 0 values, allowed: one a block and the end"},
+      {"k_offsets_missing", [](BlockPlan& plan) { plan.k_offsets.clear(); },
+       "k_offsets has 0 values, allowed: one a block and the end"},
+      {"offsets_without_a_block", [](BlockPlan& plan) { plan.k_offsets = {0}; },
+       "k_offsets has 1 values, allowed: one a block and the end"},
+      {"offsets_start", [](BlockPlan& plan) { plan.q_offsets[0] = 1; },
+       "q_offsets[0] is 1, allowed: 0"},
+      {"offsets_start_below", [](BlockPlan& plan) { plan.q_offsets[0] = -1; },
+       "q_offsets[0] is -1, allowed: 0"},
+      {"offsets_end_before", [](BlockPlan& plan) { plan.k_offsets[2] = 71; },
+       "k_offsets[2] is 71, allowed: the number of tokens, 72"},
+      {"offsets_end_beyond", [](BlockPlan& plan) { plan.k_offsets[2] = 73; },
+       "k_offsets[2] is 73, allowed: the number of tokens, 72"},
+      {"empty_block",
        [](BlockPlan& plan) {
          plan.k_offsets = {0, 70, 70, 72};
        },
-       "k_offsets does not ascend"},
-      {"row count", [](BlockPlan& plan) { plan.row_begin.pop_back(); },
-       "row_begin has 4 values for 4 rows"},
-      {"rows end", [](BlockPlan& plan) { plan.row_begin.back() = 3; }, "row_begin does not run up"},
-      {"rows fall",
+       "k_offsets: block 1 has 0 tokens, allowed: 1 to 4096"},
+      {"offsets_fall",
+       [](BlockPlan& plan) {
+         plan.k_offsets = {0, 74, 72};
+       },
+       "k_offsets: block 1 has -2 tokens, allowed: 1 to 4096"},
+      {"huge_block",
+       [](BlockPlan& plan) {
+         plan.k_offsets = {0, std::numeric_limits<int32_t>::max()};
+       },
+       "k_offsets: block 0 has 2147483647 tokens, allowed: 1 to 4096"},
+      // The difference of the last two is beyond int32.
+      {"offsets_overflow",
+       [](BlockPlan& plan) {
+         plan.q_offsets = {0, 1, std::numeric_limits<int32_t>::min()};
+       },
+       "q_offsets: block 1 has -2147483649 tokens, allowed: 1 to 4096"},
+  };
+}
+
+std::vector<BrokenCase> BrokenRows() {
+  const std::string rows = "allowed: batch 2 * heads 1 * query blocks 2 + 1";
+  return {
+      {"row_begin_short", [](BlockPlan& plan) { plan.row_begin.pop_back(); },
+       "row_begin has 4 values, " + rows},
+      {"row_begin_long", [](BlockPlan& plan) { plan.row_begin.push_back(4); },
+       "row_begin has 6 values, " + rows},
+      {"row_begin_missing", [](BlockPlan& plan) { plan.row_begin.clear(); },
+       "row_begin has 0 values, " + rows},
+      {"row_begin_start", [](BlockPlan& plan) { plan.row_begin[0] = 1; },
+       "row_begin[0] is 1, allowed: 0"},
+      {"row_begin_negative", [](BlockPlan& plan) { plan.row_begin[1] = -1; },
+       "row_begin[1] is -1, allowed: at least the one before, 0"},
+      {"row_begin_falls",
        [](BlockPlan& plan) {
          plan.row_begin = {0, 3, 2, 3, 4};
        },
-       "row_begin does not run up"},
-      {"key block", [](BlockPlan& plan) { plan.entries[0].key_block = 2; }, "key block 2 of 2"},
-      {"order", [](BlockPlan& plan) { std::swap(plan.entries[0], plan.entries[1]); },
-       "row 0 lists key block 0 after 1"},
-      {"level", [](BlockPlan& plan) { plan.entries[1].level = 0; }, "level 0"},
-      {"large level", [](BlockPlan& plan) { plan.entries[1].level = 128; },
-       "level 128, allowed: 1 to 127"},
-      {"masked level", [](BlockPlan& plan) { plan.entries[1].mask = BlockMask::kInterval; },
-       "a block of level 2 is masked"},
-      {"bits missing", [](BlockPlan& plan) { plan.entries[0].bits = -1; },
-       "bit tile of 4 words at -1 of 5"},
-      {"bits outside", [](BlockPlan& plan) { plan.entries[2].bits = 5; },
-       "bit tile of 1 words at 5 of 5"},
+       "row_begin[2] is 2, allowed: at least the one before, 3"},
+      {"row_begin_end_before", [](BlockPlan& plan) { plan.row_begin.back() = 3; },
+       "row_begin[4] is 3, allowed: the number of entries, 4"},
+      {"row_begin_end_beyond", [](BlockPlan& plan) { plan.row_begin.back() = 5; },
+       "row_begin[4] is 5, allowed: the number of entries, 4"},
+      {"no_entries", [](BlockPlan& plan) { plan.entries.clear(); },
+       "row_begin[4] is 4, allowed: the number of entries, 0"},
   };
-  for (const BrokenCase& broken : cases) {
-    SCOPED_TRACE(broken.name);
-    BlockPlan plan = ValidPlan();
-    broken.damage(plan);
-    const absl::Status status = plan.Validate(2, 2, 3, 72);
-    EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
-    EXPECT_THAT(std::string(status.message()), HasSubstr(broken.text));
+}
+
+std::vector<BrokenCase> BrokenEntries() {
+  return {
+      {"key_block_beyond", [](BlockPlan& plan) { plan.entries[1].key_block = 2; },
+       "entries[1].key_block is 2, allowed: 0 to 1"},
+      {"key_block_negative", [](BlockPlan& plan) { plan.entries[3].key_block = -1; },
+       "entries[3].key_block is -1, allowed: 0 to 1"},
+      {"key_blocks_unsorted", [](BlockPlan& plan) { std::swap(plan.entries[0], plan.entries[1]); },
+       "entries[1].key_block is 0, allowed: above the one before it in its row, 1"},
+      {"key_block_twice", [](BlockPlan& plan) { plan.entries[1].key_block = 0; },
+       "entries[1].key_block is 0, allowed: above the one before it in its row, 0"},
+      {"level_zero", [](BlockPlan& plan) { plan.entries[1].level = 0; },
+       "entries[1].level is 0, allowed: 1 to 127"},
+      {"level_negative", [](BlockPlan& plan) { plan.entries[1].level = -4; },
+       "entries[1].level is -4, allowed: 1 to 127"},
+      {"level_large", [](BlockPlan& plan) { plan.entries[1].level = 128; },
+       "entries[1].level is 128, allowed: 1 to 127"},
+      {"level_with_interval", [](BlockPlan& plan) { plan.entries[1].mask = BlockMask::kInterval; },
+       "entries[1].mask is 1 at level 2, allowed: full, 0"},
+      {"level_with_bits", [](BlockPlan& plan) { plan.entries[2].level = 3; },
+       "entries[2].mask is 2 at level 3, allowed: full, 0"},
+      {"mask_unknown", [](BlockPlan& plan) { plan.entries[3].mask = static_cast<BlockMask>(3); },
+       "entries[3].mask is 3, allowed: 0 to 2"},
+      {"bits_missing", [](BlockPlan& plan) { plan.entries[0].bits = -1; },
+       "entries[0].bits is -1, allowed: a tile of 4 words within the 5 of bit_tiles"},
+      {"bits_past_the_end", [](BlockPlan& plan) { plan.entries[2].bits = 5; },
+       "entries[2].bits is 5, allowed: a tile of 1 words within the 5 of bit_tiles"},
+      {"bits_across_the_end", [](BlockPlan& plan) { plan.entries[0].bits = 2; },
+       "entries[0].bits is 2, allowed: a tile of 4 words within the 5 of bit_tiles"},
+      {"bits_overflow",
+       [](BlockPlan& plan) { plan.entries[0].bits = std::numeric_limits<int64_t>::max(); },
+       "entries[0].bits is 9223372036854775807, allowed: a tile of 4 words"},
+      {"no_bit_tiles", [](BlockPlan& plan) { plan.bit_tiles.clear(); },
+       "entries[0].bits is 0, allowed: a tile of 4 words within the 0 of bit_tiles"},
+  };
+}
+
+std::string NameOf(const testing::TestParamInfo<BrokenCase>& tested) { return tested.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Sizes, BrokenPlans, testing::ValuesIn(BrokenSizes()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Offsets, BrokenPlans, testing::ValuesIn(BrokenOffsets()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Rows, BrokenPlans, testing::ValuesIn(BrokenRows()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Entries, BrokenPlans, testing::ValuesIn(BrokenEntries()), NameOf);
+
+TEST(BlockPlan, CountsWhoseProductOverflowsAreRefused) {
+  constexpr int64_t kHuge = int64_t{1} << 31;
+  BlockPlan plan = ValidPlan();
+  plan.batch = kHuge;
+  plan.heads = kHuge;  // With two query blocks 2^63 rows.
+  const absl::Status status = plan.Validate(kHuge, kHuge, 3, 72);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("row_begin has 5 values, allowed: batch 2147483648 * heads 2147483648 * "
+                        "query blocks 2 + 1"));
+}
+
+TEST(BlockPlan, TokensBeyondInt32AreNotCoveredByAnyOffsets) {
+  constexpr int64_t kTokens = int64_t{1} << 32;  // 0, were it cut to int32.
+  BlockPlan plan = ValidPlan();
+  plan.q_permutation.clear();
+  EXPECT_EQ(plan.Validate(2, 2, kTokens + 3, 72).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(plan.Validate(2, 2, 3, kTokens + 72).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(BlockPlan, SmallestAndLargestBlocksAreTaken) {
+  const auto key_blocks = [](std::vector<int32_t> offsets) {
+    return BlockPlan{.q_offsets = {0, 1}, .k_offsets = std::move(offsets), .row_begin = {0, 0}};
+  };
+  EXPECT_TRUE(key_blocks({0, 4096, 4097}).Validate(1, 1, 1, 4097).ok());
+  EXPECT_FALSE(key_blocks({0, 4097}).Validate(1, 1, 1, 4097).ok());
+}
+
+AttentionProblem ProblemOf(const IntervalMask& mask) {
+  AttentionProblem problem;
+  problem.batch = mask.batch();
+  problem.heads = problem.kv_heads = 2;
+  problem.query_len = mask.query_len();
+  problem.key_len = mask.key_len();
+  problem.head_dim = problem.value_dim = 8;
+  problem.mask = mask;
+  return problem;
+}
+
+TEST(ValidatePlan, RefusesImplicitPlansThatDoNotFit) {
+  const IntervalMask mask = *IntervalMask::Create({.causal = true}, 2, 30, 40);
+  const IntervalMask other_batch = *IntervalMask::Create({.causal = true}, 3, 30, 40);
+  const IntervalMask other_queries = *IntervalMask::Create({.causal = true}, 2, 31, 40);
+  const IntervalMask other_keys = *IntervalMask::Create({.causal = true}, 2, 30, 41);
+  const IntervalMask twin = *IntervalMask::Create({.causal = true}, 2, 30, 40);
+  const IntervalMask none;
+  struct Row {
+    ImplicitPlan plan;
+    std::string text;
+  };
+  const Row rows[] = {
+      {{.block_q = 0, .mask = &mask}, "block_q is 0, allowed: 1 to 4096"},
+      {{.block_k = 0, .mask = &mask}, "block_k is 0, allowed: 1 to 4096"},
+      {{.block_k = -64, .mask = &mask}, "block_k is -64, allowed: 1 to 4096"},
+      {{.block_q = 4097, .mask = &mask}, "block_q is 4097, allowed: 1 to 4096"},
+      {{.block_k = std::numeric_limits<int64_t>::max(), .mask = &mask},
+       "block_k is 9223372036854775807, allowed: 1 to 4096"},
+      {{.mask = nullptr}, "mask is missing, allowed: the problem's"},
+      {{.mask = &none}, "mask is over 0 samples, allowed: the problem's, 2"},
+      {{.mask = &other_batch}, "mask is over 3 samples, allowed: the problem's, 2"},
+      {{.mask = &other_queries}, "mask is over 31 queries, allowed: the problem's, 30"},
+      {{.mask = &other_keys}, "mask is over 41 keys, allowed: the problem's, 40"},
+      {{.mask = &twin}, "mask is another's, allowed: the problem's"},
+  };
+  const AttentionProblem problem = ProblemOf(mask);
+  EXPECT_TRUE(ValidatePlan(ImplicitPlan{.mask = &problem.mask}, problem).ok());
+  EXPECT_TRUE(ValidatePlan(ImplicitPlan{.mask = &mask}, problem).ok()) << "of which it is a copy";
+  for (const Row& row : rows) {
+    const absl::Status status = ValidatePlan(row.plan, problem);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << row.text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("block plan: " + row.text));
   }
+}
+
+TEST(ValidatePlan, HoldsExplicitPlansAgainstTheProblem) {
+  const AttentionProblem problem = ProblemOf(*IntervalMask::Create({}, 2, 3, 72));
+  BlockPlan plan = ValidPlan();
+  EXPECT_TRUE(ValidatePlan(plan, problem).ok());
+  plan.heads = 3;
+  EXPECT_EQ(ValidatePlan(plan, problem).code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

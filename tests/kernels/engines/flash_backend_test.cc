@@ -21,7 +21,7 @@ using testing::HasSubstr;
 OptionValue Int(int64_t value) { return {value}; }
 
 TEST(FlashBackend, EveryBlockSizeAgreesWithTheOracle) {
-  const std::unique_ptr<Backend> flash = CreateFlashBackend();
+  const std::unique_ptr<Backend> flash = CreateFlashBackend(std::make_shared<CpuDevice>());
   OwnedCall call({.query_len = 300, .key_len = 700, .head_dim = 20, .mask = {.causal = true}});
   const OracleResult oracle = DenseOracle(call.call);
   for (const int64_t block_q : {16, 48, 64, 512}) {
@@ -50,7 +50,7 @@ TEST(FlashBackend, RefusesBadOptionsByName) {
       {"wrong type", {{"block_q", OptionValue{true}}}, "block_q"},
       {"unknown", {{"blok_k", Int(64)}}, "did you mean 'block_k'"},
   };
-  const std::unique_ptr<Backend> flash = CreateFlashBackend();
+  const std::unique_ptr<Backend> flash = CreateFlashBackend(std::make_shared<CpuDevice>());
   for (const Row& row : rows) {
     OwnedCall call({.query_len = 10, .key_len = 10});
     call.call.options = row.options;
@@ -75,7 +75,7 @@ TEST(FlashBackend, ReportsThePlanAtTheBlocksThatTheCallNames) {
       {"option", 0, 0, {{"block_q", Int(32)}}, 7, 5},
       {"both agree", 32, 16, {{"block_q", Int(32)}}, 7, 19},
   };
-  const std::unique_ptr<Backend> flash = CreateFlashBackend();
+  const std::unique_ptr<Backend> flash = CreateFlashBackend(std::make_shared<CpuDevice>());
   for (const Row& row : rows) {
     OwnedCall call({.query_len = 200, .key_len = 300, .mask = {.causal = true}});
     call.call.problem.wanted.plan = true;
@@ -110,7 +110,7 @@ TEST(FlashBackend, RefusesAPlanThatItCannotReport) {
       {"negative", 100, -1, {}, "plan_block_q is -1"},
       {"too many entries", int64_t{1} << 20, 1, {}, "allowed: 67108864"},
   };
-  const std::unique_ptr<Backend> flash = CreateFlashBackend();
+  const std::unique_ptr<Backend> flash = CreateFlashBackend(std::make_shared<CpuDevice>());
   for (const Row& row : rows) {
     OwnedCall call(
         {.heads = 1, .kv_heads = 1, .query_len = row.length, .key_len = row.length, .head_dim = 1});
@@ -127,7 +127,7 @@ TEST(FlashBackend, RefusesAScaleThatFp32CannotHold) {
   for (const double scale : {1e39, -1e39}) {
     OwnedCall call({.query_len = 10, .key_len = 10});
     call.call.problem.scale = scale;
-    const absl::Status status = CreateFlashBackend()->Supports(call.call.problem);
+    const absl::Status status = CreateFlashBackend(std::make_shared<CpuDevice>())->Supports(call.call.problem);
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
     EXPECT_THAT(std::string(status.message()), HasSubstr("1e+39 is not finite in fp32"));
     EXPECT_TRUE(CreateReferenceBackend()->Supports(call.call.problem).ok());
@@ -136,20 +136,20 @@ TEST(FlashBackend, RefusesAScaleThatFp32CannotHold) {
 
 TEST(FlashBackend, ReturnsNoPlanUnasked) {
   OwnedCall call({.query_len = 10, .key_len = 10});
-  const absl::StatusOr<RunResult> result = RunInline(*CreateFlashBackend(), call.call);
+  const absl::StatusOr<RunResult> result = RunInline(*CreateFlashBackend(std::make_shared<CpuDevice>()), call.call);
   ASSERT_TRUE(result.ok());
   EXPECT_FALSE(result->plan.has_value());
 }
 
 TEST(FlashBackend, RefusesWeights) {
   OwnedCall call({.query_len = 10, .key_len = 10, .weights = true});
-  const absl::Status status = RunInline(*CreateFlashBackend(), call.call).status();
+  const absl::Status status = RunInline(*CreateFlashBackend(std::make_shared<CpuDevice>()), call.call).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("weights"));
 }
 
 TEST(FlashBackend, WorkspaceCoversWhatAPlanReportTakes) {
-  const std::unique_ptr<Backend> flash = CreateFlashBackend();
+  const std::unique_ptr<Backend> flash = CreateFlashBackend(std::make_shared<CpuDevice>());
   OwnedCall call({.query_len = 4096, .key_len = 4096, .head_dim = 1});
   const int64_t plain = flash->WorkspaceBytes(call.call.problem);
   call.call.problem.wanted.plan = true;

@@ -29,10 +29,10 @@ std::vector<int32_t> RandomPermutation(std::mt19937_64& random, int64_t tokens) 
 
 PlanEntry RandomEntry(const RandomPlanShape& shape, int64_t key_block, int64_t queries,
                       int64_t keys, std::mt19937_64& random, std::vector<uint64_t>* bit_tiles) {
-  constexpr int16_t kLevels[] = {2, 3, 4, 8};
+  constexpr int16_t kLevels[] = {2, 3, 4, 8, 127};
   PlanEntry entry = {.key_block = static_cast<int32_t>(key_block)};
   const int64_t kind = Between(random, 0, 3);
-  if (kind == 1 && shape.levels) entry.level = kLevels[Between(random, 0, 3)];
+  if (kind == 1 && shape.levels) entry.level = kLevels[Between(random, 0, 4)];
   if (kind == 2 && shape.interval_masks) entry.mask = BlockMask::kInterval;
   if (kind == 3 && shape.bit_tiles) {
     entry.mask = BlockMask::kBits;
@@ -53,7 +53,7 @@ BlockPlan RandomPlan(const AttentionProblem& problem, const RandomPlanShape& sha
   BlockPlan plan;
   plan.batch = shape.shared_batch ? 1 : problem.batch;
   plan.heads = shape.shared_heads ? 1 : problem.heads;
-  plan.q_offsets = RandomOffsets(random, problem.query_len, shape.largest_block);
+  plan.q_offsets = RandomOffsets(random, problem.query_len, shape.largest_query_block);
   plan.k_offsets = RandomOffsets(random, problem.key_len, shape.largest_block);
   if (shape.permuted) {
     plan.q_permutation = RandomPermutation(random, problem.query_len);

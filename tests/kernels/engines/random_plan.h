@@ -14,7 +14,8 @@ struct RandomPlanShape {
   bool permuted = false;      // Tokens of queries and keys.
   bool shared_batch = false;  // One sample's rows for all.
   bool shared_heads = false;
-  int64_t largest_block = 200;
+  int64_t largest_block = 300;
+  int64_t largest_query_block = 300;
   bool levels = true;
   bool interval_masks = true;
   bool bit_tiles = true;

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/engines/cpu/cpu_isa.h"
+#include "server/config/config_keys.h"
 #include "server/config/server_config.h"
 #include "tests/server/config/load_server_config.h"
 
@@ -34,8 +36,10 @@ TEST_P(ExecutorBoundsTest, AreThoseOfTheConfiguration) {
     ServerOptions options;
     options.workers = 1;
     options.*member = value;
-    if (value == kMaxWorkers) continue;  // Allowed, but as many threads are no use to a test.
-    EXPECT_EQ(Executor::Create(ExecutorOptionsOf(options), nullptr).ok(), allowed);
+    if (options.workers == kMaxWorkers) continue;  // Allowed; as many threads are no use to a test.
+    const ExecutorOptions executor{
+        static_cast<int>(options.workers), ExecutorLimitsOf(options), {}};
+    EXPECT_EQ(Executor::Create(executor, nullptr).ok(), allowed);
   }
 }
 
@@ -53,16 +57,15 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return std::string(test.param.key); });
 
 TEST(PartDefaultsTest, AreThoseOfTheConfiguration) {
-  const ExecutorOptions executor = ExecutorOptionsOf({});
-  const ExecutorOptions defaults;
-  EXPECT_EQ(executor.workers, defaults.workers);
-  EXPECT_EQ(executor.limits.max_waiting, defaults.limits.max_waiting);
-  EXPECT_EQ(executor.limits.max_waiting_batch, defaults.limits.max_waiting_batch);
-  EXPECT_EQ(executor.limits.max_running, defaults.limits.max_running);
-  EXPECT_EQ(executor.limits.max_admitted_bytes, defaults.limits.max_admitted_bytes);
-  EXPECT_EQ(executor.limits.max_admitted_batch_bytes, defaults.limits.max_admitted_batch_bytes);
-  EXPECT_EQ(executor.limits.max_batch_calls, defaults.limits.max_batch_calls);
-  EXPECT_EQ(executor.limits.batch_delay, defaults.limits.batch_delay);
+  const ExecutorLimits limits = ExecutorLimitsOf({});
+  const ExecutorLimits defaults;
+  EXPECT_EQ(limits.max_waiting, defaults.max_waiting);
+  EXPECT_EQ(limits.max_waiting_batch, defaults.max_waiting_batch);
+  EXPECT_EQ(limits.max_running, defaults.max_running);
+  EXPECT_EQ(limits.max_admitted_bytes, defaults.max_admitted_bytes);
+  EXPECT_EQ(limits.max_admitted_batch_bytes, defaults.max_admitted_batch_bytes);
+  EXPECT_EQ(limits.max_batch_calls, defaults.max_batch_calls);
+  EXPECT_EQ(limits.batch_delay, defaults.batch_delay);
 
   const LogOptions log = LogOptionsOf({});
   EXPECT_EQ(log.format, LogOptions().format);
@@ -88,6 +91,14 @@ TEST(PartOptionsTest, EveryNameOfALevelIsTheLogsOwn) {
   }
 }
 
+// Configuration may not include the engine either.
+TEST(PartOptionsTest, EveryInstructionSetOfTheCpuEngineIsAChoiceAndNoOther) {
+  std::string choices = "auto";
+  for (const CpuIsa isa : kAllCpuIsas) absl::StrAppend(&choices, "|", Name(isa));
+  EXPECT_EQ(FindConfigKey("cpu_isa")->value, choices);
+  EXPECT_TRUE(ParseCpuIsa(ServerOptions().cpu_isa).ok());
+}
+
 TEST(PartOptionsTest, OtherValuesReachTheParts) {
   ServerOptions options;
   options.slow_call_ms = 5;
@@ -103,7 +114,7 @@ TEST(PartOptionsTest, OtherValuesReachTheParts) {
   EXPECT_EQ(listen.admin_token, "token");
   EXPECT_EQ(listen.unix_mode, mode_t{0660});
   EXPECT_EQ(listen.max_connection_age, absl::Seconds(7));
-  EXPECT_EQ(ExecutorOptionsOf(options).limits.max_admitted_batch_bytes, 3);
+  EXPECT_EQ(ExecutorLimitsOf(options).max_admitted_batch_bytes, 3);
 }
 
 }  // namespace

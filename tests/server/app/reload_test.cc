@@ -33,8 +33,7 @@ class ReloadTest : public testing::Test {
     if (!forced.empty()) {
       ASSERT_TRUE(policy_->SetForced(forced).ok());
     }
-    ExecutorOptions executor = ExecutorOptionsOf(config->options);
-    executor.workers = 1;
+    const ExecutorOptions executor{1, ExecutorLimitsOf(config->options), {}};
     executor_ = Executor::Create(executor, nullptr).value();
     log_.log()->SetLevel(LogOptionsOf(config->options).level);
     reloader_ = std::make_unique<Reloader>(

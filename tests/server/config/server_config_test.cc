@@ -56,6 +56,9 @@ const std::vector<std::pair<std::string, std::string>>& OtherValues() {
       {"presets", "/p"},
       {"force_backend", "FLASH_ATTN"},
       {"workers", "4"},
+      {"worker_cpus", "0-3"},
+      {"numa_node", "-1"},
+      {"cpu_isa", "avx2"},
       {"max_waiting_calls", "5"},
       {"max_waiting_batch_calls", "6"},
       {"max_running_calls", "7"},
@@ -81,6 +84,7 @@ void ExpectOtherValues(const absl::StatusOr<ServerConfig>& config) {
     const ConfigKey* key = FindConfigKey(name);
     ASSERT_NE(key, nullptr) << name;
     EXPECT_THAT(TextsOf(*key, config->options), ElementsAre(text)) << name;
+    if (name == "numa_node") continue;  // Its other values and worker_cpus exclude each other.
     EXPECT_NE(TextsOf(*key, ServerOptions()), std::vector<std::string>{text}) << name;
   }
 }
@@ -110,6 +114,13 @@ TEST(LoadServerConfigTest, EveryKeyIsReadFromItsFlag) {
   const auto config = LoadServerConfig({"", {}, OtherValues()});
   ExpectOtherValues(config);
   EXPECT_EQ(config->OriginOf("warmup"), "--warmup");
+}
+
+TEST(LoadServerConfigTest, NodeIsReadFromEverySource) {
+  const TemporaryFile file("server.yaml", "numa_node: 1\n");
+  EXPECT_EQ(LoadServerConfig({file.path(), {}, {}})->options.numa_node, 1);
+  EXPECT_EQ(LoadServerConfig({"", {{"ATTN_NUMA_NODE", "1"}}, {}})->options.numa_node, 1);
+  EXPECT_EQ(LoadServerConfig({"", {}, {{"numa_node", "1"}}})->options.numa_node, 1);
 }
 
 TEST(LoadServerConfigTest, FlagWinsOverVariableOverFileOverDefault) {
@@ -346,6 +357,12 @@ INSTANTIATE_TEST_SUITE_P(
          "metrics_listen (--metrics_listen), listen (--listen): one address for both",
          ""},
         {"AnyPortForBoth", {{"listen", "localhost:0"}, {"metrics_listen", "localhost:0"}}, "", ""},
+        {"CpusListed", {{"worker_cpus", "0-1"}}, "", ""},
+        {"NodeNamed", {{"numa_node", "0"}}, "", ""},
+        {"CpusAndNode",
+         {{"worker_cpus", "0-1"}, {"numa_node", "0"}},
+         "worker_cpus (--worker_cpus), numa_node (--numa_node): each says where workers run",
+         ""},
         {"SlowCallsUnseen",
          {{"slow_call_ms", "5"}, {"log_level", "error"}},
          "",

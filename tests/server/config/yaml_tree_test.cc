@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <string>
 #include <vector>
@@ -49,6 +50,16 @@ TEST(YamlTreeTest, UnreadableFilesAreNotFoundByTheGivenName) {
     EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
     EXPECT_THAT(std::string(status.message()), StartsWith(path + ": "));
   }
+}
+
+// Nobody may ever write into it: a start, or the thread that takes signals, would wait for that.
+TEST(YamlTreeTest, PipesAreRefusedInsteadOfWaitedFor) {
+  const TemporaryFile beside("a.yaml", "");
+  const std::string pipe = beside.folder() + "/pipe.yaml";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const absl::Status status = ReadYaml(pipe).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_EQ(status.message(), pipe + ": a pipe, expected a file");
 }
 
 struct RefusedCase {

@@ -312,7 +312,7 @@ class FlashCall {
 
 TEST(ExecutorBatchTest, ResultsInABatchAreBitIdenticalToThoseAlone) {
   constexpr unsigned kCalls = 6;
-  const auto flash = CreateFlashBackend();
+  const auto flash = CreateFlashBackend(std::make_shared<CpuDevice>());
   std::vector<std::vector<float>> alone;
   for (unsigned seed = 0; seed < kCalls; ++seed) {
     const auto executor = MakeExecutor(1, {.max_batch_calls = 1});

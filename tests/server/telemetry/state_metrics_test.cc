@@ -17,7 +17,10 @@ class StateMetricsTest : public testing::Test {
  protected:
   std::string Text() const { return prometheus::TextSerializer().Serialize(metrics_->Collect()); }
 
-  ServerState state_{.backends = {{"flash", "cpu", true}, {"cudnn", "cuda:0", false}}};
+  ServerState state_{.backends = {{"flash", "cpu", true}, {"cudnn", "cuda:0", false}},
+                     .quarantined = {},
+                     .cpu_isa = "avx512_bf16",
+                     .forced_backend = ""};
   const std::shared_ptr<prometheus::Collectable> metrics_ = StateMetrics([this] { return state_; });
 };
 
@@ -26,6 +29,7 @@ TEST_F(StateMetricsTest, EveryBackendHasItsSeriesWhetherSteeredOrNot) {
   for (const char* line : {
            "attn_backend_available{backend=\"flash\",device=\"cpu\"} 1\n",
            "attn_backend_available{backend=\"cudnn\",device=\"cuda:0\"} 0\n",
+           "attn_cpu_isa{isa=\"avx512_bf16\"} 1\n",
            "attn_backend_quarantined{automatic=\"false\",backend=\"flash\"} 0\n",
            "attn_backend_quarantined{automatic=\"true\",backend=\"cudnn\"} 0\n",
            "attn_forced_override{backend=\"flash\"} 0\n",

@@ -1,0 +1,56 @@
+// A unit of so few rows that packing keys and values would cost more than it saves: they are read
+// where the caller has them, once for all rows.
+#ifndef ATTN_KERNELS_ENGINES_CPU_STREAMED_UNIT_H_
+#define ATTN_KERNELS_ENGINES_CPU_STREAMED_UNIT_H_
+
+#include <array>
+#include <cstdint>
+
+#include "kernels/core/attention_call.h"
+#include "kernels/engines/cpu/packed_unit.h"
+#include "kernels/engines/cpu/unit_workspace.h"
+#include "kernels/engines/cpu/work_split.h"
+
+namespace attn {
+
+// One unit's run. The queries are loaded, the states and the output cleared.
+class StreamedUnit {
+ public:
+  // Whether a key meets so few rows, and the plan has no pools.
+  static bool Suits(const AttentionProblem& problem);
+  static bool Suits(const AttentionProblem& problem, const Plan& plan);
+
+  // Floats of UnitWorkspace::copies: none where tokens can be read in place.
+  static int64_t CopyFloats(const AttentionCall& call);
+
+  // `context.kernels` is an fp32 table.
+  StreamedUnit(const UnitContext& context, const AttentionCall& call, const Unit& unit,
+               const UnitWorkspace& work);
+
+  // Takes in the unit's part of its row of the plan; returns the number of score elements computed.
+  double Run();
+
+ private:
+  void RunDenseRow();
+  void RunListedRow();
+  // Up to kTileColumns keys that the plan lists.
+  void RunTokens(const TokenRange& keys, const PlanEntry& entry, const TileVisibility* bits);
+  // Rows [first, first + rows) against the `count_` tokens in `keys_` and `values_`.
+  void RunRows(int64_t first, int64_t rows);
+  void AddToken(int64_t token);
+  const void* AddressOf(const TensorView& view, int64_t token, float* copy) const;
+
+  const UnitContext& context_;
+  const AttentionCall& call_;
+  const Unit& unit_;
+  const UnitWorkspace& work_;
+  const RowBlock block_;  // The unit's only one.
+  std::array<const void*, kTileColumns> keys_;
+  std::array<const void*, kTileColumns> values_;
+  int64_t count_ = 0;
+  double elements_ = 0;
+};
+
+}  // namespace attn
+
+#endif  // ATTN_KERNELS_ENGINES_CPU_STREAMED_UNIT_H_

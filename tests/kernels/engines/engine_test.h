@@ -1,0 +1,76 @@
+// The fixture of tests that each exact engine must pass, on each instruction set.
+#ifndef ATTN_TESTS_KERNELS_ENGINES_ENGINE_TEST_H_
+#define ATTN_TESTS_KERNELS_ENGINES_ENGINE_TEST_H_
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/core/registry.h"
+#include "tests/kernels/engines/conformance.h"
+#include "tests/kernels/engines/run_call.h"
+#include "tests/support/random_tensors.h"
+#include "tests/support/run_inline.h"
+
+namespace attn {
+
+inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+class EngineTest : public testing::TestWithParam<TestedEngine> {
+ protected:
+  // Inputs of the engine's dtype; outputs of fp32, which hide nothing, where not said otherwise.
+  static CallShape Shape(CallShape shape) {
+    shape.dtype = GetParam().dtype;
+    return shape;
+  }
+
+  void Run(OwnedCall& call) const {
+    const absl::StatusOr<RunResult> result = RunInline(backend(), call.call);
+    ASSERT_TRUE(result.ok()) << result.status();
+  }
+
+  const Backend& backend() const { return *registry_.Find(GetParam().backend); }
+  Roundoff roundoff() const { return RoundoffOf(GetParam()); }
+
+  // Between two results for the same thing: rounding of sums, and of weights on both sides.
+  double rel_l2() const { return 1e-6 + 2 * roundoff().weights; }
+
+ private:
+  IsaInUse isa_{GetParam().isa};
+  Registry registry_ = BackendsOn(GetParam().isa);
+};
+
+inline std::string EngineName(const testing::TestParamInfo<TestedEngine>& tested) {
+  return tested.param.name;
+}
+
+inline void SetRow(OwnedTensor& tensor, int64_t b, int64_t h, int64_t s, double value) {
+  for (int64_t d = 0; d < tensor.view().dim(3); ++d) tensor.Set(b, h, s, d, value);
+}
+
+inline std::vector<double> OutRow(const OwnedCall& call, int64_t b, int64_t h, int64_t s) {
+  std::vector<double> row;
+  for (int64_t d = 0; d < call.out.view().dim(3); ++d) row.push_back(call.out.At(b, h, s, d));
+  return row;
+}
+
+// Tokens [first, first + count) of all heads become the first of `to`.
+inline void CopyTokens(const OwnedTensor& from, int64_t first, int64_t count, OwnedTensor& to) {
+  for (int64_t b = 0; b < to.view().dim(0); ++b) {
+    for (int64_t h = 0; h < to.view().dim(1); ++h) {
+      for (int64_t s = 0; s < count; ++s) {
+        for (int64_t d = 0; d < to.view().dim(3); ++d) {
+          to.Set(b, h, s, d, from.At(b, h, first + s, d));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace attn
+
+#endif  // ATTN_TESTS_KERNELS_ENGINES_ENGINE_TEST_H_
