@@ -205,20 +205,28 @@ void HandOn(int signal, siginfo_t* info, void* context) {
   }
 }
 
+[[noreturn]] void Abort(const char* error) {
+  constexpr char kWhat[] = "AMX emulator: ";
+  // Nothing is to be done if it cannot be written.
+  [[maybe_unused]] ssize_t written = write(STDERR_FILENO, kWhat, sizeof kWhat - 1);
+  written = write(STDERR_FILENO, error, std::strlen(error));
+  written = write(STDERR_FILENO, "\n", 1);
+  std::abort();
+}
+
+// Goes on with what follows as long as it is of AMX as well: a signal costs more than all else.
 void OnIllegalInstruction(int signal, siginfo_t* info, void* context) {
   greg_t* const registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
-  const auto* code = reinterpret_cast<const uint8_t*>(registers[REG_RIP]);
-  const std::optional<Instruction> instruction = Decode(code, registers);
-  if (!instruction.has_value()) return HandOn(signal, info, context);
-  if (const char* error = Execute(*instruction, &thread_tiles)) {
-    constexpr char kWhat[] = "AMX emulator: ";
-    // Nothing is to be done if it cannot be written.
-    [[maybe_unused]] ssize_t written = write(STDERR_FILENO, kWhat, sizeof kWhat - 1);
-    written = write(STDERR_FILENO, error, std::strlen(error));
-    written = write(STDERR_FILENO, "\n", 1);
-    std::abort();
+  bool first = true;
+  while (true) {
+    const auto* code = reinterpret_cast<const uint8_t*>(registers[REG_RIP]);
+    const std::optional<Instruction> instruction = Decode(code, registers);
+    if (!instruction.has_value()) break;
+    if (const char* error = Execute(*instruction, &thread_tiles)) Abort(error);
+    registers[REG_RIP] += instruction->length;
+    first = false;
   }
-  registers[REG_RIP] += instruction->length;
+  if (first) HandOn(signal, info, context);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 // binary that is shipped are tested there.
 //
 // The processor raises SIGILL at the first such instruction; the handler decodes it, does it on the
-// thread's tiles in software (amx_tiles.h), and goes on behind it: about 2 us each. Anything else
+// thread's tiles in software (amx_tiles.h), and goes on behind it: microseconds each. Anything else
 // that is illegal goes to the handler before. What a processor would refuse aborts, saying why.
 #ifndef ATTN_TESTS_SUPPORT_AMX_EMULATOR_H_
 #define ATTN_TESTS_SUPPORT_AMX_EMULATOR_H_

@@ -21,6 +21,9 @@ namespace {
 // Work of a tile: about 10 microseconds at 200 GFLOP/s, well above the cost of handing it out.
 constexpr double kTileFlops = 2e6;
 
+// A byte that streams by costs about as much as so many FLOP: 15 GB/s against 200 GFLOP/s.
+constexpr double kFlopsPerStreamedByte = 13;
+
 // log2 of a power of two that is at least the number of keys.
 float HeadroomOf(const AttentionProblem& problem) {
   return static_cast<float>(std::bit_width(static_cast<uint64_t>(problem.key_len)));
@@ -97,8 +100,7 @@ PlanEngine::PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDev
                HeadroomOf(call.problem)} {
   dense_elements_ = call.problem.VisibleElements();
   const int64_t unit_count = split_.unit_count();
-  const double unit_flops =
-      call.problem.Flops(ListedElements()) / static_cast<double>(unit_count);
+  const double unit_flops = Work() / static_cast<double>(unit_count);
   units_per_tile_ = static_cast<int64_t>(
       std::clamp(kTileFlops / std::max(unit_flops, 1.0), 1.0, static_cast<double>(unit_count)));
   tile_elements_.resize(static_cast<size_t>(CeilDivide(unit_count, units_per_tile_)));
@@ -115,7 +117,19 @@ absl::Status PlanEngine::Allocate(CpuDevice& device) {
   return absl::OkStatus();
 }
 
-// Score elements that the plan lists, before masks: the measure of work.
+// In FLOP, before masks: the measure of work.
+double PlanEngine::Work() const {
+  const AttentionProblem& problem = call_.problem;
+  const double elements = ListedElements();
+  if (!streamed_) return problem.Flops(elements);
+  const double rows_of_a_key =
+      static_cast<double>(problem.heads / problem.kv_heads * problem.query_len);
+  const auto token_bytes = static_cast<double>((problem.head_dim + problem.value_dim) *
+                                               (BitWidth(problem.dtype) / 8));
+  return elements / rows_of_a_key * token_bytes * kFlopsPerStreamedByte;
+}
+
+// Score elements that the plan lists.
 double PlanEngine::ListedElements() const {
   const auto* listed = std::get_if<BlockPlan>(&plan_);
   if (listed == nullptr) return dense_elements_;
@@ -260,7 +274,7 @@ void PlanEngine::MergeParts(int64_t rows_index, float* out) const {
         const Part part = PartOf(first_part + p);
         const RowState& state = part.states[row];
         if (state.sum == 0) continue;  // Saw nothing.
-        const float weight = std::exp2(state.max - merged.max);
+        const float weight = std::exp2((state.max - merged.max) * context_.scale.factor);
         merged.sum += state.sum * weight;
         const float* from = part.out + row * columns;
         for (int64_t c = 0; c < columns; ++c) out[c] += from[c] * weight;
@@ -288,7 +302,8 @@ void PlanEngine::StoreRow(const Unit& unit, const RowBlock& block, int64_t row,
     attn::StoreRow(scaled.data(), unit.b, head, query, to);
   }
   if (call_.lse.empty()) return;
-  const double log2_sum = std::log2(static_cast<double>(state.sum)) + state.max + context_.headroom;
+  const double log2_sum = std::log2(static_cast<double>(state.sum)) + context_.headroom +
+                          static_cast<double>(state.max) * context_.scale.factor;
   *call_.lse.row<float>(unit.b, head, query) =
       state.sum == 0 ? -std::numeric_limits<float>::infinity()
                      : static_cast<float>(log2_sum * std::numbers::ln2);

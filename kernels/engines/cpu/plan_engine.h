@@ -54,6 +54,7 @@ class PlanEngine {
   PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDevice& device, bool streamed);
 
   absl::Status Allocate(CpuDevice& device);
+  double Work() const;
   double ListedElements() const;
   absl::Status RunUnits(int64_t tile, Scratch& scratch);
   double RunUnit(const Unit& unit, const UnitWorkspace& work) const;

@@ -78,14 +78,14 @@ struct HideTile {
 };
 
 // Running softmax of one row in base 2 (Milakov and Gimelshein, arXiv 1805.02867): sum of
-// 2^(score * scale - max - headroom) over what was seen.
+// 2^((score - max) * scale - headroom) over what was seen.
 struct RowState {
-  float max = -std::numeric_limits<float>::infinity();  // Highest score * scale.
+  float max = -std::numeric_limits<float>::infinity();  // Highest score, not scaled.
   float sum = 0;
 };
 
 // Takes `columns` scores of each row into its state and turns them into weights
-// 2^(score * scale - max - headroom), in the table's operand form and in place: row r of the
+// 2^((score - max) * scale - headroom), in the table's operand form and in place: row r of the
 // weights starts where row r of the scores does. What was accumulated before is to be multiplied by
 // carry[r]. A score of -infinity weighs nothing; a NaN passes the maximum by and stays in the sum.
 //

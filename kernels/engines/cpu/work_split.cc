@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kManyUnits = 64;
 
 // A part has at least so many keys, which is worth its merging.
-constexpr int64_t kMinPartKeys = 1024;
+constexpr int64_t kMinPartKeys = 512;
 
 constexpr int64_t kSmallestQueryBlock = kTileRows;
 

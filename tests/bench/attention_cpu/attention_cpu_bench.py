@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 
+import machine_load
 import ort_peer
 import report
 import shapes
@@ -123,7 +124,7 @@ def parse_arguments():
     parser.add_argument("--isa", default="auto", help="instruction set of our engine")
     parser.add_argument("--shapes", default="", help="regular expression that names must match")
     parser.add_argument("--repeats", type=int, default=7, help="rounds, at least 1")
-    parser.add_argument("--minutes", type=float, default=12,
+    parser.add_argument("--minutes", type=float, default=10,
                         help="after which rows take no more than three rounds")
     parser.add_argument("--quick", action="store_true",
                         help="four shapes alone, and no sparse plan")
@@ -164,15 +165,16 @@ def measure(arguments, worker, peers):
     if not arguments.quick:
         for dtype in shapes.DTYPES:
             figures.add_sparse(bench.sparse(dtype))
-    figures.finish()
     return figures
 
 
 def main():
     arguments = parse_arguments()
     peers = find_peers(arguments.threads)
+    load = machine_load.MachineLoad()
     with our_worker.Worker(arguments.worker, arguments.isa) as worker:
         figures = measure(arguments, worker, peers)
+    figures.finish(load.others())
     figures.print_table()
     if arguments.json:
         figures.write_json(arguments.json)

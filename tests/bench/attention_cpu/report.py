@@ -86,8 +86,9 @@ class Figures:
     def add_sparse(self, figures):
         self.data["sparse"].append(figures)
 
-    def finish(self):
-        """What follows from all rows and the best ceilings."""
+    def finish(self, others):
+        """What follows from all rows and the best ceilings. `others`: of machine_load.py."""
+        self.data["others"] = others
         ceilings = self.data["ceilings"][str(self.data["threads"])]
         bf16_peak = max(ceilings[f"{name}_gflops"] for name in ("fp32", "bf16_dot", "amx"))
         peaks = {"fp32": ceilings["fp32_gflops"], "bf16": bf16_peak}
@@ -117,6 +118,9 @@ class Figures:
             yield (f"ceilings on {threads}: fp32 FMA {ceilings['fp32_gflops']:.0f}, bf16 dot "
                    f"products {ceilings['bf16_dot_gflops']:.0f}, AMX {amx} GFLOP/s; memory "
                    f"{ceilings['read_gb_per_s']:.1f} GB/s")
+        others = self.data["others"]
+        yield (f"meanwhile other processes took {others['busy_cores']:.2f} cores, the hypervisor "
+               f"{others['stolen_cores']:.2f}")
         yield ("GFLOP/s of 4 B H Sq Sk D, half of it where causal; decode in GB/s of q, k, v and "
                "out; medians, the sides in turn, 50 ms of rest before each")
 

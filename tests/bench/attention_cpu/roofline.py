@@ -29,7 +29,7 @@ def draw_ceilings(axes, ceilings):
         axes.plot([gflops / bandwidth, INTENSITIES[1]], [gflops, gflops], color=colour,
                   linewidth=1.5)
         axes.annotate(f"{label} {gflops:.0f} GFLOP/s", (gflops / bandwidth, gflops),
-                      xytext=(2, 4), textcoords="offset points", color=colour)
+                      xytext=(8, -13), textcoords="offset points", color=colour)
 
 
 def draw_rows(axes, rows):

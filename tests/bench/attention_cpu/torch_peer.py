@@ -1,7 +1,7 @@
 """PyTorch's scaled_dot_product_attention.
 
-Run as a program it tries whether torch's kernels live on this machine: where a hypervisor hides what
-oneDNN asks about AMX, oneDNN dies of SIGILL.
+Run as a program it tries whether torch's kernels live on this machine: where a hypervisor hides
+what oneDNN asks about AMX, oneDNN dies of SIGILL.
 """
 
 import os

@@ -39,6 +39,9 @@ class EngineTest : public testing::TestWithParam<TestedEngine> {
   // Between two results for the same thing: rounding of sums, and of weights on both sides.
   double rel_l2() const { return 1e-6 + 2 * roundoff().weights; }
 
+  // Likewise, of LSE: where weights are rounded, exponentials need not be good to the last bit.
+  double lse_abs() const { return 2e-6 + 0x1p-10 * roundoff().weights; }
+
  private:
   IsaInUse isa_{GetParam().isa};
   Registry registry_ = BackendsOn(GetParam().isa);

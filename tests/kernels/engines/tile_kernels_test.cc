@@ -318,7 +318,7 @@ TEST_P(TileKernelsTest, SoftmaxRunsOverTiles) {
     for (int64_t r = 0; r < kTileRows; ++r) {
       const RowState& state = states[static_cast<size_t>(r)];
       const float old_max = before[static_cast<size_t>(r)].max;
-      const double expected_carry = state.max == old_max ? 1 : std::exp2(old_max - state.max);
+      const double expected_carry = state.max == old_max ? 1 : std::exp2((double{old_max} - state.max) * kScale);
       EXPECT_NEAR(carry[r], expected_carry, 5e-6 * expected_carry);
       sums[static_cast<size_t>(r)] *= carry[r];
       for (int64_t c = 0; c < kColumns; ++c) {
@@ -329,7 +329,7 @@ TEST_P(TileKernelsTest, SoftmaxRunsOverTiles) {
                 : BFloat16ToFloat(reinterpret_cast<const uint16_t*>(row)[c]);
         const float score = all[static_cast<size_t>((r * kTiles + tile) * kColumns + c)];
         const double expected =
-            score == -kInfinity ? 0 : std::exp2(double{score} * kScale - state.max - kHeadroom);
+            score == -kInfinity ? 0 : std::exp2((double{score} - state.max) * kScale - kHeadroom);
         const double rounding = kernels_.operand == Operand::kFloat32 ? 4e-6 : 0x1p-8;
         ASSERT_NEAR(weight, expected, expected * rounding + 1e-37) << "row " << r;
         sums[static_cast<size_t>(r)] += expected;

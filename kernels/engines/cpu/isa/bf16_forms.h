@@ -67,7 +67,6 @@ bool PackBf16Values(const PackValuesTile& tile) {
 // Weights of bf16 tables: round to nearest even, NaN kept.
 template <typename Isa>
 struct Bf16Weights {
-  static constexpr int kDegree = 4;
   [[gnu::always_inline]] static void Store(float* row, int64_t column,
                                            typename Vector<Isa>::Floats p) {
     const __m256bh rounded = _mm512_cvtneps_pbh(p);
