@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Checks that what is compiled for newer processors runs on them alone.
 
-  isa_objects.py ROOT COMPILE_COMMANDS NM OBJECT...   exit 1 and a list, if it does not
-  isa_objects.py --self_test                          exit 1 if the checker itself overlooks something
+  isa_objects.py ROOT COMPILE_COMMANDS NM OBJECT...  exit 1 and a list, if it does not
+  isa_objects.py --self_test                         exit 1 if the checker overlooks something
 
-A linker that finds a function in several object files, such as an inline one of a header, keeps any
-of them. So an object of kernels/engines/cpu/isa may hold nothing that others could be given: nothing
+A linker that finds a function in several objects, such as an inline one of a header, keeps any of
+them. So an object of kernels/engines/cpu/isa may hold nothing that others could be given: nothing
 weak, and nothing global but its table of kernels. It may not run anything at start either. Every
 other file that is shipped is compiled for the plain processor.
 """

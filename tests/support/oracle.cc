@@ -117,7 +117,11 @@ std::vector<double> AttendRow(const double* query, const std::vector<Token>& tok
   std::vector<double> out(static_cast<size_t>(problem.value_dim));
   for (size_t j = 0; j < tokens.size() && sum != 0; ++j) {
     weights[j] /= sum;
-    for (size_t c = 0; c < out.size(); ++c) out[c] += weights[j] * tokens[j].value[c];
+    for (size_t c = 0; c < out.size(); ++c) {
+      const double summand = weights[j] * tokens[j].value[c];
+      out[c] += summand;
+      if (std::isfinite(summand)) result->summand_squares += summand * summand;
+    }
   }
   result->out.insert(result->out.end(), out.begin(), out.end());
   result->lse.push_back(sum == 0 ? -kInfinity : max + std::log(sum));
@@ -234,6 +238,7 @@ OracleResult PlanOracle(const AttentionCall& call, const BlockPlan& plan) {
                     result.out.begin() + static_cast<int64_t>((row + query) * dim));
       }
       result.elements += permuted.elements;
+      result.summand_squares += permuted.summand_squares;
       result.largest_score = std::max(result.largest_score, permuted.largest_score);
       result.largest_pooled_score =
           std::max(result.largest_pooled_score, permuted.largest_pooled_score);

@@ -19,6 +19,9 @@ struct OracleResult {
   // errors of scores are relative to.
   double largest_score = 0;
   double largest_pooled_score = 0;  // Of pooled tokens alone; 0 where there are none.
+  // Sum over all elements of out of the squares of what they are sums of, weight * value: about
+  // the square of out's norm, but where few values happen to cancel.
+  double summand_squares = 0;
   // Score elements that were visible; a pooled token of level v counts as n / (v * tokens) of its
   // block of n keys.
   double elements = 0;

@@ -136,9 +136,11 @@ def parse_arguments():
     arguments = parser.parse_args()
     if arguments.threads < 1 or arguments.repeats < 1:
         parser.error("--threads and --repeats are at least 1")
-    if not any(re.search(arguments.shapes, shape.name) for shape in shapes.SHAPES):
-        parser.error(f"--shapes {arguments.shapes!r} matches none of: "
-                     f"{', '.join(shape.name for shape in shapes.SHAPES)}")
+    arguments.shapes = [shape for shape in shapes.SHAPES if re.search(arguments.shapes, shape.name)
+                        and (shape.quick or not arguments.quick)]
+    if not arguments.shapes:
+        names = ", ".join(shape.name + " (quick)" * shape.quick for shape in shapes.SHAPES)
+        parser.error(f"nothing to measure: --shapes matches none of {names}")
     return arguments
 
 
@@ -152,11 +154,9 @@ def find_peers(threads):
 
 
 def measure(arguments, worker, peers):
-    chosen = [shape for shape in shapes.SHAPES
-              if re.search(arguments.shapes, shape.name) and (shape.quick or not arguments.quick)]
     bench = Bench(arguments, worker, peers)
     figures = report.Figures(arguments.threads, worker.isa(), peers)
-    for shape in chosen:
+    for shape in arguments.shapes:
         for threads in sorted({1, arguments.threads}):
             figures.add_ceilings(threads, worker.ceilings(threads))
         for dtype in shapes.DTYPES:
@@ -186,4 +186,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except our_worker.WorkerError as failure:
+        sys.exit(f"bench: {failure}")

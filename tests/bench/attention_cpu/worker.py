@@ -11,7 +11,7 @@ import shapes
 
 
 class WorkerError(Exception):
-    pass
+    """It refused, or is gone; the text says why."""
 
 
 class Worker:

@@ -29,6 +29,16 @@ double LargestFinite(const std::vector<double>& values) {
   return largest;
 }
 
+// The norm of out over what it would be with values of random signs, where it is less: an error is
+// relative to the values that came together, also where they happen to cancel.
+double OutShare(const OracleResult& oracle) {
+  double squares = 0;
+  for (const double value : oracle.out) {
+    if (std::isfinite(value)) squares += value * value;
+  }
+  return squares < oracle.summand_squares ? std::sqrt(squares / oracle.summand_squares) : 1;
+}
+
 }  // namespace
 
 Roundoff UnitRoundoff(const std::string& precision) {
@@ -87,7 +97,8 @@ Tolerance ToleranceOf(const AttentionProblem& problem, const OracleResult& oracl
 std::string Disagreement(const OwnedCall& actual, const OracleResult& oracle,
                          const Roundoff& roundoff) {
   const Tolerance tolerance = ToleranceOf(actual.call.problem, oracle, roundoff);
-  const Difference out = Compare(actual.out.Values(), oracle.out);
+  Difference out = Compare(actual.out.Values(), oracle.out);
+  out.rel_l2 *= OutShare(oracle);
   const Difference lse = Compare(actual.lse.Values(), oracle.lse);
   if (!(out.rel_l2 <= tolerance.rel_l2) || !(out.max_abs <= tolerance.max_abs)) {
     return absl::StrCat("out: rel_l2 ", out.rel_l2, " of ", tolerance.rel_l2, ", max_abs ",

@@ -49,16 +49,16 @@ bool PackBf16Values(const PackValuesTile& tile) {
   const TokenGroup& group = tile.group;
   const __m256i exponent = _mm256_set1_epi16(0x7f80);
   uint32_t infinite = 0;
-  for (int64_t begin = 0; begin < group.dim; begin += kLaneCount) {
-    char* to = static_cast<char*>(tile.to) + begin / kLaneCount * tile.group_bytes;
-    for (int64_t t = 0; t < kLaneCount; t += 2) {
+  for (int64_t t = 0; t < kLaneCount; t += 2) {
+    char* to = static_cast<char*>(tile.to) + t * kLaneCount * 2;
+    for (int64_t begin = 0; begin < group.dim; begin += kLaneCount, to += tile.group_bytes) {
       const __m256i even = LoadBf16<Isa>(group.tokens[t], begin, group.dim);
       const __m256i odd = LoadBf16<Isa>(group.tokens[t + 1], begin, group.dim);
       infinite |= _mm256_cmpeq_epi16_mask(_mm256_and_si256(even, exponent), exponent) |
                   _mm256_cmpeq_epi16_mask(_mm256_and_si256(odd, exponent), exponent);
       const __m512i pairs = _mm512_or_si512(
           _mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
-      _mm512_storeu_si512(to + t * kLaneCount * 2, pairs);
+      _mm512_storeu_si512(to, pairs);
     }
   }
   return infinite == 0;

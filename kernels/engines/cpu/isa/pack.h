@@ -58,7 +58,8 @@ template <typename From, typename Isa>
   const Element* from = static_cast<const Element*>(token) + begin;
   if (begin + V::kCount <= dim) return From::Load(from);
   Element padded[V::kCount] = {};
-  for (int64_t i = 0; i < dim - begin; ++i) padded[i] = from[i];
+  // Pairs of bf16 may lie at odd addresses of their element type: bytes are copied.
+  __builtin_memcpy(padded, from, static_cast<size_t>(dim - begin) * sizeof(Element));
   return From::Load(padded);
 }
 
@@ -104,14 +105,13 @@ template <typename From, typename Isa>
   using Words = typename V::Words;
   const TokenGroup& group = tile.group;
   Words infinite = {};
-  for (int64_t begin = 0; begin < group.dim; begin += kLaneCount) {
-    auto* to = reinterpret_cast<float*>(static_cast<char*>(tile.to) +
-                                        begin / kLaneCount * tile.group_bytes);
-    for (int64_t t = 0; t < kLaneCount; ++t) {
+  for (int64_t t = 0; t < kLaneCount; ++t) {
+    char* to = static_cast<char*>(tile.to) + t * kLaneCount * static_cast<int64_t>(sizeof(float));
+    for (int64_t begin = 0; begin < group.dim; begin += kLaneCount, to += tile.group_bytes) {
       for (int64_t part = 0; part < kLaneCount; part += V::kCount) {
         const auto row = LoadElements<From, Isa>(group.tokens[t], begin + part, group.dim);
         infinite |= static_cast<Words>((reinterpret_cast<Words>(row) & 0x7f800000U) == 0x7f800000U);
-        V::Store(to + t * kLaneCount + part, row);
+        V::Store(reinterpret_cast<float*>(to) + part, row);
       }
     }
   }

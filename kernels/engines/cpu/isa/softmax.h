@@ -15,73 +15,124 @@ namespace attn {
 inline constexpr float kExp2[] = {0x1.62e42ap-1F, 0x1.ebf9bcp-3F, 0x1.c6b752p-5F, 0x1.3cea88p-7F,
                                   0x1.5bba14p-10F};
 
-// 2^x for x <= 0, NaN for NaN; 0 where the result would be subnormal.
-template <typename Isa>
-[[gnu::always_inline]] inline typename Vector<Isa>::Floats Exp2(typename Vector<Isa>::Floats x) {
-  using V = Vector<Isa>;
-  using Floats = typename V::Floats;
-  using Words = typename V::Words;
+// x[i] = 2^x[i] for x <= 0, NaN for NaN; 0 where the result would be subnormal. Several vectors at
+// once, step by step: each step waits for the one before, and one vector's wait is another's turn.
+template <typename Isa, int kVectors>
+[[gnu::always_inline]] inline void Exp2(typename Vector<Isa>::Floats (&x)[kVectors]) {
+  using Floats = typename Vector<Isa>::Floats;
+  using Words = typename Vector<Isa>::Words;
   // Adding 1.5 * 2^23 leaves the nearest integer in the lowest bits.
   constexpr float kRound = 12582912.0F;
   constexpr float kSmallest = -125.5F;
-  const Floats rounded = x + kRound;
-  const Floats f = x - (rounded - kRound);
-  Floats p = V::Broadcast(kExp2[4]);
-#pragma GCC unroll 8
-  for (int i = 3; i >= 0; --i) p = p * f + kExp2[i];
-  p = p * f + 1.0F;
-  // The integer goes straight into the exponent of p, which is near 1.
-  const Words power = reinterpret_cast<Words>(p) + (reinterpret_cast<Words>(rounded) << 23);
-  return x < kSmallest ? Floats{} : reinterpret_cast<Floats>(power);
+  Floats rounded[kVectors];
+  Floats f[kVectors];
+  Floats p[kVectors];
+  for (int i = 0; i < kVectors; ++i) rounded[i] = x[i] + kRound;
+  for (int i = 0; i < kVectors; ++i) f[i] = x[i] - (rounded[i] - kRound);
+  for (int i = 0; i < kVectors; ++i) p[i] = f[i] * kExp2[4] + kExp2[3];
+  for (int i = 0; i < kVectors; ++i) p[i] = p[i] * f[i] + kExp2[2];
+  for (int i = 0; i < kVectors; ++i) p[i] = p[i] * f[i] + kExp2[1];
+  for (int i = 0; i < kVectors; ++i) p[i] = p[i] * f[i] + kExp2[0];
+  for (int i = 0; i < kVectors; ++i) p[i] = p[i] * f[i] + 1.0F;
+  for (int i = 0; i < kVectors; ++i) {
+    // The integer goes straight into the exponent of p, which is near 1.
+    const Words power =
+        reinterpret_cast<Words>(p[i]) + (reinterpret_cast<Words>(rounded[i]) << 23);
+    x[i] = x[i] < kSmallest ? Floats{} : reinterpret_cast<Floats>(power);
+  }
 }
 
-// TileKernels::update_softmax. Form::Store(row, column, p) keeps the weights of one vector.
+// 2^x.
+template <typename Isa>
+[[gnu::always_inline]] inline float Exp2(float x) {
+  typename Vector<Isa>::Floats power[1] = {Vector<Isa>::Broadcast(x)};
+  Exp2<Isa, 1>(power);
+  return power[0][0];
+}
+
+// Highest of `columns` scores of a row.
+template <typename Isa>
+[[gnu::always_inline]] inline float HighestScore(const float* scores, int64_t columns) {
+  using V = Vector<Isa>;
+  constexpr int kParts = kLaneCount / V::kCount;
+  typename V::Floats highest[kParts];
+  for (int part = 0; part < kParts; ++part) {
+    highest[part] = V::Broadcast(-std::numeric_limits<float>::infinity());
+  }
+  for (int64_t c = 0; c < columns; c += kLaneCount) {
+#pragma GCC unroll 4
+    for (int part = 0; part < kParts; ++part) {
+      highest[part] = Isa::Max(V::Load(scores + c + part * V::kCount), highest[part]);
+    }
+  }
+  for (int part = 1; part < kParts; ++part) highest[0] = Isa::Max(highest[part], highest[0]);
+  return V::Highest(highest[0]);
+}
+
+// What turns the scores of a row into weights.
+struct RowWeights {
+  float max;
+  float scale;
+  float headroom;
+};
+
+// kVectors vectors of scores from `column` on; Form::Store(row, column, p) keeps the weights of one.
+template <typename Isa, typename Form, int kVectors>
+[[gnu::always_inline]] inline void WeighVectors(const RowWeights& row, int64_t column,
+                                                float* scores,
+                                                typename Vector<Isa>::Floats& sum) {
+  using V = Vector<Isa>;
+  typename V::Floats p[kVectors];
+  for (int i = 0; i < kVectors; ++i) {
+    // The difference first: the highest score then weighs exactly 2^-headroom.
+    const auto difference = V::Load(scores + column + i * V::kCount) - row.max;
+    p[i] = difference * row.scale - row.headroom;
+  }
+  Exp2<Isa, kVectors>(p);
+  for (int i = 0; i < kVectors; ++i) {
+    sum += p[i];
+    Form::Store(scores, column + i * V::kCount, p[i]);
+  }
+}
+
+// Turns a row of scores into weights; returns their sum.
+template <typename Isa, typename Form>
+[[gnu::always_inline]] inline float WeighRow(const RowWeights& row, int64_t columns,
+                                             float* scores) {
+  using V = Vector<Isa>;
+  constexpr int kVectors = 4;
+  typename V::Floats sum = {};
+  int64_t c = 0;
+  for (; c + kVectors * V::kCount <= columns; c += kVectors * V::kCount) {
+    WeighVectors<Isa, Form, kVectors>(row, c, scores, sum);
+  }
+  for (; c < columns; c += V::kCount) WeighVectors<Isa, Form, 1>(row, c, scores, sum);
+  return V::Sum(sum);
+}
+
+// TileKernels::update_softmax. The maxima of all rows come first: in a row of its own each would
+// wait for its last step before the first weight.
 template <typename Isa, typename Form>
 bool UpdateSoftmax(const SoftmaxTile& tile) {
-  using V = Vector<Isa>;
-  using Floats = typename V::Floats;
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  constexpr int kParts = kLaneCount / V::kCount;
   bool carries = false;
   for (int64_t r = 0; r < tile.rows; ++r) {
-    float* scores = tile.scores + r * tile.stride;
-    Floats highest[kParts];
-    for (int part = 0; part < kParts; ++part) highest[part] = V::Broadcast(-kInfinity);
-    for (int64_t c = 0; c < tile.columns; c += kLaneCount) {
-#pragma GCC unroll 4
-      for (int part = 0; part < kParts; ++part) {
-        highest[part] = Isa::Max(V::Load(scores + c + part * V::kCount), highest[part]);
-      }
-    }
-    for (int part = 1; part < kParts; ++part) highest[0] = Isa::Max(highest[part], highest[0]);
-    const float top = V::Highest(highest[0]);
-
+    const float top = HighestScore<Isa>(tile.scores + r * tile.stride, tile.columns);
     RowState& state = tile.states[r];
-    float carry = 1;
-    if (top > state.max) {
-      // 2^(-infinity) is 0 and nothing was accumulated.
-      carry = Exp2<Isa>(V::Broadcast((state.max - top) * tile.scale))[0];
-      state.max = top;
-      state.sum *= carry;
-      carries = true;
-    }
+    tile.carry[r] = 1;
+    if (!(top > state.max)) continue;
+    // 2^(-infinity) is 0 and nothing was accumulated.
+    const float carry = Exp2<Isa>((state.max - top) * tile.scale);
     tile.carry[r] = carry;
+    state.max = top;
+    state.sum *= carry;
+    carries = true;
+  }
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    RowState& state = tile.states[r];
     // Where nothing was seen every difference is to be -infinity, not NaN.
-    const float max = state.max == -kInfinity ? 0 : state.max;
-
-    Floats sums[kParts] = {};
-    for (int64_t c = 0; c < tile.columns; c += kLaneCount) {
-#pragma GCC unroll 4
-      for (int part = 0; part < kParts; ++part) {
-        const int64_t column = c + part * V::kCount;
-        // The difference first: the highest score then weighs exactly 2^-headroom.
-        const Floats p = Exp2<Isa>((V::Load(scores + column) - max) * tile.scale - tile.headroom);
-        sums[part] += p;
-        Form::Store(scores, column, p);
-      }
-    }
-    for (int part = 1; part < kParts; ++part) sums[0] += sums[part];
-    state.sum += V::Sum(sums[0]);
+    const RowWeights row = {state.max == -kInfinity ? 0 : state.max, tile.scale, tile.headroom};
+    state.sum += WeighRow<Isa, Form>(row, tile.columns, tile.scores + r * tile.stride);
   }
   return carries;
 }
