@@ -5,6 +5,7 @@
 #ifndef ATTN_SERVER_EXECUTOR_EXECUTOR_IMPL_H_
 #define ATTN_SERVER_EXECUTOR_EXECUTOR_IMPL_H_
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <set>
@@ -50,7 +51,8 @@ class Executor::Impl {
   struct Worker {
     Scratch scratch;
     absl::CondVar wake;
-    bool awake = true;  // Guarded by mutex_.
+    std::atomic<bool> awake = true;  // Written under mutex_.
+    bool watching = false;           // Looks at `awake` by itself. Guarded by mutex_.
     std::thread thread;
   };
 
@@ -58,6 +60,8 @@ class Executor::Impl {
   void Work(Worker& self);
   void Watch();
 
+  // Until there is something for the worker.
+  void Idle(Worker& self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunTile(const TileClaim& claim, Scratch& scratch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of a held job: its next stretch, its wait for a launch, or its end.
   void Continue(ScheduledJob& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

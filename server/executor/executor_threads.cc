@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -7,6 +8,12 @@
 #include "server/executor/executor_impl.h"
 
 namespace attn {
+namespace {
+
+// About what waking a thread takes.
+constexpr std::chrono::microseconds kWatchTime(50);
+
+}  // namespace
 
 void Executor::Impl::Work(Worker& self) {
   absl::MutexLock lock(&mutex_);
@@ -20,11 +27,25 @@ void Executor::Impl::Work(Worker& self) {
     } else if (stopping_) {
       return;
     } else {
-      self.awake = false;
-      idle_.push_back(&self);
-      while (!self.awake) self.wake.Wait(&mutex_);
+      Idle(self);
     }
   }
+}
+
+// While others work, the next stretch of a call is likely near: to sleep and be woken would cost
+// more than a short look. Whoever else wants the core gets it.
+void Executor::Impl::Idle(Worker& self) {
+  self.awake = false;
+  idle_.push_back(&self);
+  if (idle_.size() < workers_.size()) {
+    self.watching = true;
+    mutex_.Unlock();
+    const auto until = std::chrono::steady_clock::now() + kWatchTime;
+    while (!self.awake && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    mutex_.Lock();
+    self.watching = false;
+  }
+  while (!self.awake) self.wake.Wait(&mutex_);
 }
 
 void Executor::Impl::RunTile(const TileClaim& claim, Scratch& scratch) {
@@ -198,7 +219,7 @@ void Executor::Impl::WakeWorker(absl::Time now) {
   Worker* worker = idle_.back();
   idle_.pop_back();
   worker->awake = true;
-  worker->wake.Signal();
+  if (!worker->watching) worker->wake.Signal();
 }
 
 void Executor::Impl::WatchBy(absl::Time time) {

@@ -3,11 +3,11 @@
 #ifndef ATTN_KERNELS_ENGINES_CPU_STREAMED_UNIT_H_
 #define ATTN_KERNELS_ENGINES_CPU_STREAMED_UNIT_H_
 
-#include <array>
 #include <cstdint>
 
 #include "kernels/core/attention_call.h"
 #include "kernels/engines/cpu/packed_unit.h"
+#include "kernels/engines/cpu/token_addresses.h"
 #include "kernels/engines/cpu/unit_workspace.h"
 #include "kernels/engines/cpu/work_split.h"
 
@@ -20,7 +20,7 @@ class StreamedUnit {
   static bool Suits(const AttentionProblem& problem);
   static bool Suits(const AttentionProblem& problem, const Plan& plan);
 
-  // Floats of UnitWorkspace::copies: none where tokens can be read in place.
+  // Of UnitWorkspace::copies.
   static int64_t CopyFloats(const AttentionCall& call);
 
   // `context.kernels` is an fp32 table.
@@ -33,21 +33,17 @@ class StreamedUnit {
  private:
   void RunDenseRow();
   void RunListedRow();
-  // Up to kTileColumns keys that the plan lists.
-  void RunTokens(const TokenRange& keys, const PlanEntry& entry, const TileVisibility* bits);
-  // Rows [first, first + rows) against the `count_` tokens in `keys_` and `values_`.
+  // Up to kTileColumns keys, of which `visibility` tells which count.
+  void RunTokens(const TokenRange& keys, const TileVisibility& visibility);
+  // Rows [first, first + rows) against the tokens in `keys_` and `values_`.
   void RunRows(int64_t first, int64_t rows);
-  void AddToken(int64_t token);
-  const void* AddressOf(const TensorView& view, int64_t token, float* copy) const;
 
   const UnitContext& context_;
-  const AttentionCall& call_;
   const Unit& unit_;
   const UnitWorkspace& work_;
   const RowBlock block_;  // The unit's only one.
-  std::array<const void*, kTileColumns> keys_;
-  std::array<const void*, kTileColumns> values_;
-  int64_t count_ = 0;
+  TokenAddresses keys_;
+  TokenAddresses values_;
   double elements_ = 0;
 };
 
