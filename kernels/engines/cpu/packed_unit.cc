@@ -36,7 +36,7 @@ double PackedUnit::Run() {
   } else {
     AddListedRow();
   }
-  RunPieces();
+  RunPieces(nullptr);
   return elements_;
 }
 
@@ -73,17 +73,35 @@ void PackedUnit::AddEntry(const PlanEntry& entry) {
   const int64_t slot = packed_.SlotOf(unit_.b, unit_.kv_head, entry.key_block, entry.level);
   for (int64_t i = 0; i < packed_.PanelCount(slot); ++i) {
     const Panel panel = packed_.PanelAt(slot, i);
-    if (column_count_ + panel.padded_tokens > kTileColumns) RunPieces();
+    if (column_count_ + panel.padded_tokens > kTileColumns) RunPieces(&panel);
     pieces_[static_cast<size_t>(piece_count_++)] = {panel, entry};
     column_count_ += panel.padded_tokens;
   }
 }
 
-void PackedUnit::RunPieces() {
+// The next panel comes into the second-level cache while the row blocks are at work.
+void PackedUnit::RunPieces(const Panel* next) {
   if (piece_count_ == 0) return;
-  for (int64_t i = 0; i < context_.split.RowBlockCount(unit_); ++i) RunRowBlock(i);
+  const int64_t row_blocks = context_.split.RowBlockCount(unit_);
+  for (int64_t i = 0; i < row_blocks; ++i) {
+    if (next != nullptr) Fetch(*next, i, row_blocks);
+    RunRowBlock(i);
+  }
   piece_count_ = 0;
   column_count_ = 0;
+}
+
+void PackedUnit::Fetch(const Panel& panel, int64_t index, int64_t count) const {
+  const int64_t groups = panel.padded_tokens / kLaneCount;
+  const int64_t value_groups = work_.out_columns / kLaneCount;
+  const auto fetch = [&](const std::byte* bytes, int64_t size) {
+    for (int64_t at = size * index / count; at < size * (index + 1) / count;
+         at += kBufferAlignment) {
+      __builtin_prefetch(bytes + at, /*rw=*/0, /*locality=*/2);
+    }
+  };
+  fetch(panel.keys, groups * panel.key_group_bytes);
+  fetch(panel.values, value_groups * panel.value_group_bytes);
 }
 
 void PackedUnit::RunRowBlock(int64_t index) {

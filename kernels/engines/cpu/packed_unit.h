@@ -54,7 +54,10 @@ class PackedUnit {
   void AddDenseRow();
   void AddListedRow();
   void AddEntry(const PlanEntry& entry);
-  void RunPieces();
+  // `next` is the panel that comes after the pieces, or null.
+  void RunPieces(const Panel* next);
+  // Asks for part `index` of `count` of a panel.
+  void Fetch(const Panel& panel, int64_t index, int64_t count) const;
   void RunRowBlock(int64_t index);
 
   // False if the row block sees nothing of it.
