@@ -125,10 +125,10 @@ class FlashBackend final : public Backend {
       report = ReportedDensePlan(problem, IntOption(call.options, "block_q", kDefaultReportBlock),
                                  IntOption(call.options, "block_k", kDefaultReportBlock));
     }
-    auto plan = std::make_unique<const Plan>(
-        ImplicitPlan{.block_q = IntOption(call.options, "block_q", WorkSplit::DenseQueryBlock(problem)),
-                     .block_k = IntOption(call.options, "block_k", kDefaultBlockK),
-                     .mask = &problem.mask});
+    auto plan = std::make_unique<const Plan>(ImplicitPlan{
+        .block_q = IntOption(call.options, "block_q", WorkSplit::DenseQueryBlock(problem)),
+        .block_k = IntOption(call.options, "block_k", kDefaultBlockK),
+        .mask = &problem.mask});
     ATTN_ASSIGN_OR_RETURN(auto engine, PlanEngine::Create(call, *plan, *device_));
     return std::make_unique<FlashExecution>(std::move(plan), std::move(engine), report);
   }

@@ -247,10 +247,10 @@ void PackedBlocks::PackPanel(int64_t slot_index, int64_t index, std::byte* copie
                          .depth = RoundUp(problem.head_dim, kernels_->depth_multiple),
                          .to = keys + t / kLaneCount * panel.key_group_bytes});
     // A group of columns holds kLaneCount elements a token.
-    const bool group_finite = kernels_->pack_values(
-        {.group = value_tokens.Load(source, first, panel.tokens - t),
-         .to = values + t * kLaneCount * ElementBytes(kernels_->operand),
-         .group_bytes = panel.value_group_bytes});
+    const bool group_finite =
+        kernels_->pack_values({.group = value_tokens.Load(source, first, panel.tokens - t),
+                               .to = values + t * kLaneCount * ElementBytes(kernels_->operand),
+                               .group_bytes = panel.value_group_bytes});
     finite = finite && group_finite;
   }
   finite_[static_cast<size_t>(slot.first_panel + index)] = static_cast<uint8_t>(finite);

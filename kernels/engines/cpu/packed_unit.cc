@@ -27,8 +27,9 @@ PackedUnit::PackedUnit(const UnitContext& context, const PackedBlocks& packed, c
       unit_(unit),
       work_(work),
       dense_(std::holds_alternative<ImplicitPlan>(context.plan)),
-      alignment_(std::max({kLaneCount, context.kernels.token_multiple,
-                           context.kernels.column_multiple})) {}
+      alignment_(
+          std::max({kLaneCount, context.kernels.token_multiple, context.kernels.column_multiple})) {
+}
 
 double PackedUnit::Run() {
   if (dense_) {
@@ -45,12 +46,10 @@ double PackedUnit::Run() {
 void PackedUnit::AddDenseRow() {
   const IntervalMask& mask = context_.problem.mask;
   const int64_t block_k = std::get<ImplicitPlan>(context_.plan).block_k;
-  const KeyInterval seen =
-      mask.VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
+  const KeyInterval seen = mask.VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
   if (seen.empty()) return;
   const int64_t first = seen.begin / block_k;
-  const PartRange part =
-      context_.split.PartOf(unit_, CeilDivide(seen.end, block_k) - first);
+  const PartRange part = context_.split.PartOf(unit_, CeilDivide(seen.end, block_k) - first);
   for (int64_t block = first + part.begin; block < first + part.end; ++block) {
     AddEntry({.key_block = static_cast<int32_t>(block), .mask = BlockMask::kInterval});
   }
@@ -61,11 +60,12 @@ void PackedUnit::AddListedRow() {
   const PlanRow row = RowOf(plan, unit_.b, unit_.head, unit_.query_block);
   const PartRange part = context_.split.PartOf(unit_, static_cast<int64_t>(row.size()));
   const int64_t rows = context_.split.heads_per_unit() * unit_.queries.size();
-  for (const PlanEntry& entry : row.subspan(static_cast<size_t>(part.begin), static_cast<size_t>(part.end - part.begin))) {
+  for (const PlanEntry& entry :
+       row.subspan(static_cast<size_t>(part.begin), static_cast<size_t>(part.end - part.begin))) {
     AddEntry(entry);
     if (entry.mask != BlockMask::kFull) continue;
-    elements_ += static_cast<double>(rows * KeyBlock(context_.plan, entry.key_block).size()) /
-                 entry.level;
+    elements_ +=
+        static_cast<double>(rows * KeyBlock(context_.plan, entry.key_block).size()) / entry.level;
   }
 }
 
@@ -168,8 +168,7 @@ bool PackedUnit::Place(const Piece& piece, const RowBlock& block, uint64_t** wor
 
 // Of a panel in original order only the columns that the row block sees are computed, and masked
 // only if some row does not see all of them.
-bool PackedUnit::PlaceInterval(const TokenRange& queries, uint64_t** words,
-                               Placed* placed) const {
+bool PackedUnit::PlaceInterval(const TokenRange& queries, uint64_t** words, Placed* placed) const {
   const IntervalMask& mask = context_.problem.mask;
   const Panel& panel = placed->piece->panel;
   TokenRange keys = KeyBlock(context_.plan, placed->piece->entry.key_block)
@@ -190,8 +189,7 @@ bool PackedUnit::PlaceInterval(const TokenRange& queries, uint64_t** words,
   return true;
 }
 
-void PackedUnit::ComputeScores(const Placed& placed, const std::byte* queries,
-                               int64_t rows) const {
+void PackedUnit::ComputeScores(const Placed& placed, const std::byte* queries, int64_t rows) const {
   const TileKernels& kernels = context_.kernels;
   const Panel& panel = placed.piece->panel;
   float* scores = work_.scores + placed.offset;
@@ -228,8 +226,7 @@ void PackedUnit::AccumulateValues(const Placed& placed, int64_t rows, const floa
   const int64_t element_bytes = ElementBytes(context_.kernels.operand);
   const Panel& panel = placed.piece->panel;
   const ValueTile tile = {
-      .weights =
-          reinterpret_cast<const std::byte*>(work_.scores) + placed.offset * element_bytes,
+      .weights = reinterpret_cast<const std::byte*>(work_.scores) + placed.offset * element_bytes,
       .stride = kTileColumns,
       .values = panel.values + placed.begin * kLaneCount * element_bytes,
       .group_bytes = panel.value_group_bytes,

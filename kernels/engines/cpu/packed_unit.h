@@ -44,9 +44,9 @@ class PackedUnit {
   struct Placed {
     const Piece* piece = nullptr;
     int64_t begin = 0;
-    int64_t tokens = 0;   // That are there.
-    int64_t columns = 0;  // With the padding.
-    int64_t offset = 0;   // Of the first column in the score tile.
+    int64_t tokens = 0;         // That are there.
+    int64_t columns = 0;        // With the padding.
+    int64_t offset = 0;         // Of the first column in the score tile.
     TileVisibility visibility;  // Without words where every element counts.
   };
   static constexpr int64_t kMaxPieces = kTileColumns / kLaneCount;

@@ -82,8 +82,7 @@ absl::StatusOr<std::unique_ptr<PlanEngine>> PlanEngine::Create(const AttentionCa
                                                                CpuDevice& device) {
   ATTN_RETURN_IF_ERROR(ValidatePlan(plan, call.problem));
   const bool streamed = StreamedUnit::Suits(call.problem, plan);
-  auto engine =
-      std::unique_ptr<PlanEngine>(new PlanEngine(call, plan, device, streamed));
+  auto engine = std::unique_ptr<PlanEngine>(new PlanEngine(call, plan, device, streamed));
   ATTN_RETURN_IF_ERROR(engine->Allocate(device));
   return engine;
 }
@@ -96,7 +95,11 @@ PlanEngine::PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDev
       kernels_(streamed ? Fp32TileKernels(device.isa)
                         : TileKernelsFor(device.isa, call.problem.dtype)),
       split_(call.problem, plan),
-      context_{call.problem, plan,       kernels_, split_, SoftmaxScale(call.problem.scale),
+      context_{call.problem,
+               plan,
+               kernels_,
+               split_,
+               SoftmaxScale(call.problem.scale),
                HeadroomOf(call.problem)} {
   dense_elements_ = call.problem.VisibleElements();
   const int64_t unit_count = split_.unit_count();
@@ -108,12 +111,11 @@ PlanEngine::PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDev
 
 absl::Status PlanEngine::Allocate(CpuDevice& device) {
   if (!streamed_) {
-    ATTN_ASSIGN_OR_RETURN(packed_,
-                          PackedBlocks::Create(call_, plan_, kernels_, device.workspace));
+    ATTN_ASSIGN_OR_RETURN(packed_, PackedBlocks::Create(call_, plan_, kernels_, device.workspace));
   }
   if (split_.part_count() == 1) return absl::OkStatus();
-  ATTN_ASSIGN_OR_RETURN(parts_, device.workspace.Take(split_.unit_count() *
-                                                      Part::Bytes(call_.problem, split_)));
+  ATTN_ASSIGN_OR_RETURN(
+      parts_, device.workspace.Take(split_.unit_count() * Part::Bytes(call_.problem, split_)));
   return absl::OkStatus();
 }
 
@@ -124,8 +126,8 @@ double PlanEngine::Work() const {
   if (!streamed_) return problem.Flops(elements);
   const double rows_of_a_key =
       static_cast<double>(problem.heads / problem.kv_heads * problem.query_len);
-  const auto token_bytes = static_cast<double>((problem.head_dim + problem.value_dim) *
-                                               (BitWidth(problem.dtype) / 8));
+  const auto token_bytes =
+      static_cast<double>((problem.head_dim + problem.value_dim) * (BitWidth(problem.dtype) / 8));
   return elements / rows_of_a_key * token_bytes * kFlopsPerStreamedByte;
 }
 

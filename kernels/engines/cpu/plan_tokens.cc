@@ -45,8 +45,8 @@ TokenRange KeyBlock(const Plan& plan, int64_t block) {
 PlanRow RowOf(const BlockPlan& plan, int64_t b, int64_t head, int64_t query_block) {
   const int64_t plan_b = plan.batch == 1 ? 0 : b;
   const int64_t plan_head = plan.heads == 1 ? 0 : head;
-  const auto row = static_cast<size_t>((plan_b * plan.heads + plan_head) * plan.query_blocks() +
-                                       query_block);
+  const auto row =
+      static_cast<size_t>((plan_b * plan.heads + plan_head) * plan.query_blocks() + query_block);
   const PlanEntry* entries = plan.entries.data();
   return {entries + plan.row_begin[row], entries + plan.row_begin[row + 1]};
 }

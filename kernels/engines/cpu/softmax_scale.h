@@ -16,7 +16,9 @@ inline constexpr double kMaxScale = 0x1p64;
 // then the highest score.
 struct SoftmaxScale {
   explicit SoftmaxScale(double scale)
-      : query_sign(scale > 0 ? 1 : scale < 0 ? -1 : 0),
+      : query_sign(scale > 0   ? 1
+                   : scale < 0 ? -1
+                               : 0),
         factor(scale == 0 ? 1 : static_cast<float>(std::abs(scale) * std::numbers::log2e)) {}
 
   float query_sign;  // 1, -1, or 0

@@ -42,8 +42,7 @@ double StreamedUnit::Run() {
 
 void StreamedUnit::RunDenseRow() {
   const IntervalMask& mask = context_.problem.mask;
-  const KeyInterval seen =
-      mask.VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
+  const KeyInterval seen = mask.VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
   const PartRange windows = context_.split.PartOf(unit_, CeilDivide(seen.size(), kTileColumns));
   for (int64_t i = windows.begin; i < windows.end; ++i) {
     const int64_t begin = seen.begin + i * kTileColumns;
@@ -66,8 +65,7 @@ void StreamedUnit::RunListedRow() {
       const TokenRange keys = block.Slice(first, std::min(kTileColumns, block.size() - first));
       TileVisibility visibility;
       if (entry.mask == BlockMask::kInterval) {
-        visibility =
-            EvaluateMask(context_.problem.mask, unit_.b, unit_.queries, keys, work_.words);
+        visibility = EvaluateMask(context_.problem.mask, unit_.b, unit_.queries, keys, work_.words);
       } else if (entry.mask == BlockMask::kBits) {
         visibility = {plan.bit_tiles.data() + entry.bits + first_query * row_words + first / 64,
                       row_words, block_.queries, keys.size()};

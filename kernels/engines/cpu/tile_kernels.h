@@ -106,15 +106,15 @@ struct SoftmaxTile {
 //
 // Weights and out have room for kTileRows rows, as in ScoreTile.
 struct ValueTile {
-  const void* weights;   // [rows], each `stride` fp32 elements (4 * stride bytes) after the last
-  int64_t stride;        // In fp32 elements, whatever the operand.
-  const void* values;    // The first tokens of the first group of columns.
-  int64_t group_bytes;   // From one group of columns to the next.
-  const float* carry;    // [rows], or null where every carry is 1
-  float* out;            // [rows][columns]
-  int64_t rows;          // 1 to kTileRows
-  int64_t tokens;        // A multiple of token_multiple: weights and values of padding are zeros.
-  int64_t columns;       // Dv rounded up to a multiple of kLaneCount.
+  const void* weights;  // [rows], each `stride` fp32 elements (4 * stride bytes) after the last
+  int64_t stride;       // In fp32 elements, whatever the operand.
+  const void* values;   // The first tokens of the first group of columns.
+  int64_t group_bytes;  // From one group of columns to the next.
+  const float* carry;   // [rows], or null where every carry is 1
+  float* out;           // [rows][columns]
+  int64_t rows;         // 1 to kTileRows
+  int64_t tokens;       // A multiple of token_multiple: weights and values of padding are zeros.
+  int64_t columns;      // Dv rounded up to a multiple of kLaneCount.
 };
 
 // Up to 256 tokens in the caller's own form, for queries so few that packing would cost more than
@@ -171,8 +171,8 @@ struct TileKernels {
   bool (*update_softmax)(const SoftmaxTile& tile);
   void (*accumulate_values)(const ValueTile& tile);
 
-  void (*stream_scores)(const StreamScores& tile);   // fp32 tables alone
-  void (*stream_values)(const StreamValues& tile);   // fp32 tables alone
+  void (*stream_scores)(const StreamScores& tile);  // fp32 tables alone
+  void (*stream_values)(const StreamValues& tile);  // fp32 tables alone
 };
 
 // The table for inputs of `dtype` at `isa`: bf16 operands for bf16 inputs where the set has them,

@@ -31,8 +31,8 @@ float WeightAt(const float* row, Operand operand, int64_t token) {
 
 // The layout of packed values: tile_kernels.h.
 float ValueAt(const ValueTile& tile, Operand operand, int64_t token, int64_t column) {
-  const auto* group = static_cast<const std::byte*>(tile.values) +
-                      column / kLaneCount * tile.group_bytes;
+  const auto* group =
+      static_cast<const std::byte*>(tile.values) + column / kLaneCount * tile.group_bytes;
   const int64_t lane = column % kLaneCount;
   if (operand == Operand::kFloat32) {
     return reinterpret_cast<const float*>(group)[token * kLaneCount + lane];

@@ -25,11 +25,11 @@ struct UnitWorkspace {
 
   std::byte* queries = nullptr;  // [row blocks][kTileRows][depth] operands
   float* scores = nullptr;       // [kTileRows][kTileColumns] of the score tile at hand
-  float* out = nullptr;          // [row blocks][kTileRows][out_columns], not yet divided by the sums
-  RowState* states = nullptr;    // [row blocks][kTileRows]
-  float* carry = nullptr;        // [kTileRows]
-  uint64_t* words = nullptr;     // [kTileWords]
-  float* copies = nullptr;       // [copy_floats] of tokens that are not contiguous
+  float* out = nullptr;        // [row blocks][kTileRows][out_columns], not yet divided by the sums
+  RowState* states = nullptr;  // [row blocks][kTileRows]
+  float* carry = nullptr;      // [kTileRows]
+  uint64_t* words = nullptr;   // [kTileWords]
+  float* copies = nullptr;     // [copy_floats] of tokens that are not contiguous
 
   // RESOURCE_EXHAUSTED if the system has no memory.
   static absl::StatusOr<UnitWorkspace> Take(const AttentionProblem& problem,

@@ -40,11 +40,11 @@ int64_t WorkSplit::DenseBytes(const AttentionProblem& problem, int64_t block_q) 
 }
 
 // Units of a call that is cut are fewer than kManyUnits, and less than twice that with their parts.
-// Rows of a unit are padded to those of the longest.
+// Each has room for the rows of the longest, so that the last one of a head may double them.
 int64_t WorkSplit::MaxPartRows(const AttentionProblem& problem) {
   const int64_t max_parts = std::min(problem.key_len / kMinPartKeys, kManyUnits);
   if (max_parts < 2) return 0;
-  const int64_t rows = problem.batch * problem.heads * RoundUp(problem.query_len, kTileRows);
+  const int64_t rows = 2 * problem.batch * problem.heads * RoundUp(problem.query_len, kTileRows);
   return std::min(rows * max_parts, 2 * kManyUnits * kMaxUnitRows);
 }
 
@@ -73,15 +73,14 @@ void WorkSplit::CutChunks() {
   heads_per_block_ = LargestDivisor(group, kTileRows / longest);
   const int64_t blocks_of_a_head = CeilDivide(longest, kTileRows);
   const int64_t max_blocks = kMaxUnitRows / kTileRows;
-  heads_per_unit_ = heads_per_block_ *
-                    LargestDivisor(group / heads_per_block_, max_blocks / blocks_of_a_head);
+  heads_per_unit_ =
+      heads_per_block_ * LargestDivisor(group / heads_per_block_, max_blocks / blocks_of_a_head);
   max_row_blocks_ = heads_per_unit_ / heads_per_block_ * blocks_of_a_head;
   max_rows_ = std::min(heads_per_block_ * longest, kTileRows);
 }
 
 int64_t WorkSplit::rows_count() const {
-  return problem_.batch * (problem_.heads / heads_per_unit_) *
-         static_cast<int64_t>(chunks_.size());
+  return problem_.batch * (problem_.heads / heads_per_unit_) * static_cast<int64_t>(chunks_.size());
 }
 
 Unit WorkSplit::UnitAt(int64_t index) const {

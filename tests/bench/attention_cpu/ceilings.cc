@@ -15,7 +15,7 @@
 namespace attn {
 namespace {
 
-// Few: the benchmark measures between its shapes again and keeps the best.
+// Few: the benchmark measures between its shapes again.
 constexpr int kTrials = 3;
 
 // Some 50 us of any loop here between two looks at the clock, and 100 ms a trial: a hundred times
@@ -28,21 +28,39 @@ constexpr int64_t kReadBytes = int64_t{1} << 30;
 
 using Clock = std::chrono::steady_clock;
 
-double SecondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+// What one thread did in a trial, on its own clock: who waits for the threads may wake late.
+struct Part {
+  double done = 0;
+  Clock::time_point begin;
+  Clock::time_point end;
+};
+
+double RateOf(const std::vector<Part>& parts) {
+  double done = 0;
+  Clock::time_point begin = parts.front().begin;
+  Clock::time_point end = parts.front().end;
+  for (const Part& part : parts) {
+    done += part.done;
+    begin = std::min(begin, part.begin);
+    end = std::max(end, part.end);
+  }
+  return done / std::chrono::duration<double>(end - begin).count();
 }
 
 // Best rate over the trials. `run(thread)` returns what it did; each trial starts on all threads
 // at once and lasts until the last of them is done.
 double BestRate(int threads, const std::function<double(int)>& run) {
-  std::vector<double> done(static_cast<size_t>(threads));
+  std::vector<Part> parts(static_cast<size_t>(threads));
   std::barrier gate(threads + 1);
   std::vector<std::thread> workers;
   for (int thread = 0; thread < threads; ++thread) {
     workers.emplace_back([&, thread] {
+      Part& part = parts[static_cast<size_t>(thread)];
       for (int trial = 0; trial < kTrials; ++trial) {
         gate.arrive_and_wait();
-        done[static_cast<size_t>(thread)] = run(thread);
+        part.begin = Clock::now();
+        part.done = run(thread);
+        part.end = Clock::now();
         gate.arrive_and_wait();
       }
     });
@@ -50,12 +68,8 @@ double BestRate(int threads, const std::function<double(int)>& run) {
   double best = 0;
   for (int trial = 0; trial < kTrials; ++trial) {
     gate.arrive_and_wait();
-    const Clock::time_point begin = Clock::now();
     gate.arrive_and_wait();
-    const double seconds = SecondsSince(begin);
-    double sum = 0;
-    for (const double part : done) sum += part;
-    best = std::max(best, sum / seconds);
+    best = std::max(best, RateOf(parts));
   }
   for (std::thread& worker : workers) worker.join();
   return best;

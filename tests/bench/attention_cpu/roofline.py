@@ -23,8 +23,8 @@ def draw_ceilings(axes, ceilings):
     highest = max(gflops for _, gflops, _ in lines_of(ceilings))
     slope = [INTENSITIES[0], highest / bandwidth]
     axes.plot(slope, [bandwidth * x for x in slope], color=MEMORY, linewidth=1.5)
-    axes.annotate(f"memory {bandwidth:.0f} GB/s", (slope[0] * 1.3, bandwidth * slope[0] * 1.3),
-                  xytext=(6, -6), textcoords="offset points", color=MEMORY)
+    axes.annotate(f"memory {bandwidth:.0f} GB/s", (slope[0] * 1.1, bandwidth * slope[0] * 2.2),
+                  color=MEMORY)
     for label, gflops, colour in lines_of(ceilings):
         axes.plot([gflops / bandwidth, INTENSITIES[1]], [gflops, gflops], color=colour,
                   linewidth=1.5)

@@ -127,23 +127,27 @@ TEST(FlashBackend, RefusesAScaleThatFp32CannotHold) {
   for (const double scale : {1e39, -1e39}) {
     OwnedCall call({.query_len = 10, .key_len = 10});
     call.call.problem.scale = scale;
-    const absl::Status status = CreateFlashBackend(std::make_shared<CpuDevice>())->Supports(call.call.problem);
+    const absl::Status status =
+        CreateFlashBackend(std::make_shared<CpuDevice>())->Supports(call.call.problem);
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-    EXPECT_THAT(std::string(status.message()), HasSubstr("1e+39 not supported, supported: 0 and 2^-64 to 2^64"));
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("1e+39 not supported, supported: 0 and 2^-64 to 2^64"));
     EXPECT_TRUE(CreateReferenceBackend()->Supports(call.call.problem).ok());
   }
 }
 
 TEST(FlashBackend, ReturnsNoPlanUnasked) {
   OwnedCall call({.query_len = 10, .key_len = 10});
-  const absl::StatusOr<RunResult> result = RunInline(*CreateFlashBackend(std::make_shared<CpuDevice>()), call.call);
+  const absl::StatusOr<RunResult> result =
+      RunInline(*CreateFlashBackend(std::make_shared<CpuDevice>()), call.call);
   ASSERT_TRUE(result.ok());
   EXPECT_FALSE(result->plan.has_value());
 }
 
 TEST(FlashBackend, RefusesWeights) {
   OwnedCall call({.query_len = 10, .key_len = 10, .weights = true});
-  const absl::Status status = RunInline(*CreateFlashBackend(std::make_shared<CpuDevice>()), call.call).status();
+  const absl::Status status =
+      RunInline(*CreateFlashBackend(std::make_shared<CpuDevice>()), call.call).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("weights"));
 }

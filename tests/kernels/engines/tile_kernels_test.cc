@@ -194,8 +194,8 @@ TEST_P(TileKernelsTest, ScoresAreProductsOfQueriesAndKeys) {
         const Tokens keys(dtype_, count, dim, 2);
         PackedTokens packed = PackKeysOf(kernels_, keys, count);
         const int64_t depth = RoundUp(dim, kernels_.depth_multiple);
-        Aligned<float> operands = Operands(kernels_, RowsOf(queries, rows),
-                                           depth * ElementBytes(kernels_.operand) / 4);
+        Aligned<float> operands =
+            Operands(kernels_, RowsOf(queries, rows), depth * ElementBytes(kernels_.operand) / 4);
         Aligned<float> scores(kTileRows * kTileColumns);
         kernels_.compute_scores({.queries = operands.data(),
                                  .keys = packed.bytes.data(),
@@ -318,15 +318,15 @@ TEST_P(TileKernelsTest, SoftmaxRunsOverTiles) {
     for (int64_t r = 0; r < kTileRows; ++r) {
       const RowState& state = states[static_cast<size_t>(r)];
       const float old_max = before[static_cast<size_t>(r)].max;
-      const double expected_carry = state.max == old_max ? 1 : std::exp2((double{old_max} - state.max) * kScale);
+      const double expected_carry =
+          state.max == old_max ? 1 : std::exp2((double{old_max} - state.max) * kScale);
       EXPECT_NEAR(carry[r], expected_carry, 5e-6 * expected_carry);
       sums[static_cast<size_t>(r)] *= carry[r];
       for (int64_t c = 0; c < kColumns; ++c) {
         const float* row = scores.data() + r * kTileColumns;
-        const float weight =
-            kernels_.operand == Operand::kFloat32
-                ? row[c]
-                : BFloat16ToFloat(reinterpret_cast<const uint16_t*>(row)[c]);
+        const float weight = kernels_.operand == Operand::kFloat32
+                                 ? row[c]
+                                 : BFloat16ToFloat(reinterpret_cast<const uint16_t*>(row)[c]);
         const float score = all[static_cast<size_t>((r * kTiles + tile) * kColumns + c)];
         const double expected =
             score == -kInfinity ? 0 : std::exp2((double{score} - state.max) * kScale - kHeadroom);
@@ -391,8 +391,8 @@ TEST_P(TileKernelsTest, HidesWhereABitIsNotSet) {
 // Rows are widened and narrowed as core's conversions do it, bit for bit.
 TEST_P(TileKernelsTest, RowsConvertAsElementsDo) {
   std::mt19937 random(8);
-  std::vector<float> special = {0,        -0.0F,    1,         65504, 65519.9F, 65520,  1e30F,
-                                -1e-7F,   6e-8F,    kInfinity, kNan,  1e-40F,   3.4e38F};
+  std::vector<float> special = {0,      -0.0F, 1,         65504, 65519.9F, 65520,  1e30F,
+                                -1e-7F, 6e-8F, kInfinity, kNan,  1e-40F,   3.4e38F};
   std::normal_distribution<float> normal(0, 1000);
   while (special.size() < 61) special.push_back(normal(random));
   const auto dim = static_cast<int64_t>(special.size());

@@ -56,8 +56,8 @@ bool PackBf16Values(const PackValuesTile& tile) {
       const __m256i odd = LoadBf16<Isa>(group.tokens[t + 1], begin, group.dim);
       infinite |= _mm256_cmpeq_epi16_mask(_mm256_and_si256(even, exponent), exponent) |
                   _mm256_cmpeq_epi16_mask(_mm256_and_si256(odd, exponent), exponent);
-      const __m512i pairs = _mm512_or_si512(
-          _mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
+      const __m512i pairs = _mm512_or_si512(_mm512_cvtepu16_epi32(even),
+                                            _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
       _mm512_storeu_si512(to, pairs);
     }
   }

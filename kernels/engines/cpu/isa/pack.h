@@ -18,9 +18,7 @@ struct FromFp32 {
 template <typename Isa>
 struct FromBf16 {
   using Element = uint16_t;
-  [[gnu::always_inline]] static auto Load(const uint16_t* from) {
-    return Isa::FromBFloat16(from);
-  }
+  [[gnu::always_inline]] static auto Load(const uint16_t* from) { return Isa::FromBFloat16(from); }
 };
 template <typename Isa>
 struct FromFp16 {

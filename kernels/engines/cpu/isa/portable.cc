@@ -35,8 +35,7 @@ struct Portable {
     const Words bits = reinterpret_cast<Words>(v);
     const Words sign = (bits >> 16) & 0x8000U;
     const Words magnitude = bits & 0x7fffffffU;
-    const Words normal =
-        (magnitude + 0xfffU + ((magnitude >> 13) & 1U) - 0x38000000U) >> 13;
+    const Words normal = (magnitude + 0xfffU + ((magnitude >> 13) & 1U) - 0x38000000U) >> 13;
     const Words subnormal =
         reinterpret_cast<Words>(reinterpret_cast<Floats>(magnitude) + 0.5F) - 0x3f000000U;
     Words half = magnitude < 0x38800000U ? subnormal : normal;

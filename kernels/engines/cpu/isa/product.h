@@ -43,8 +43,8 @@ template <typename Isa, typename Step, int kRows, int kGroups, typename Finish>
     typename V::Floats columns[kVectors];
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
-      columns[v] = V::Load(b + v / kParts * product.b_group + k * kLaneCount +
-                           v % kParts * V::kCount);
+      columns[v] =
+          V::Load(b + v / kParts * product.b_group + k * kLaneCount + v % kParts * V::kCount);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {

@@ -36,8 +36,7 @@ template <typename Isa, int kVectors>
   for (int i = 0; i < kVectors; ++i) p[i] = p[i] * f[i] + 1.0F;
   for (int i = 0; i < kVectors; ++i) {
     // The integer goes straight into the exponent of p, which is near 1.
-    const Words power =
-        reinterpret_cast<Words>(p[i]) + (reinterpret_cast<Words>(rounded[i]) << 23);
+    const Words power = reinterpret_cast<Words>(p[i]) + (reinterpret_cast<Words>(rounded[i]) << 23);
     x[i] = x[i] < kSmallest ? Floats{} : reinterpret_cast<Floats>(power);
   }
 }
@@ -76,11 +75,11 @@ struct RowWeights {
   float headroom;
 };
 
-// kVectors vectors of scores from `column` on; Form::Store(row, column, p) keeps the weights of one.
+// kVectors vectors of scores from `column` on; Form::Store(row, column, p) keeps the weights of
+// one.
 template <typename Isa, typename Form, int kVectors>
 [[gnu::always_inline]] inline void WeighVectors(const RowWeights& row, int64_t column,
-                                                float* scores,
-                                                typename Vector<Isa>::Floats& sum) {
+                                                float* scores, typename Vector<Isa>::Floats& sum) {
   using V = Vector<Isa>;
   typename V::Floats p[kVectors];
   for (int i = 0; i < kVectors; ++i) {

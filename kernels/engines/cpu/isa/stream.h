@@ -159,7 +159,8 @@ class Stream {
                                            int64_t number, int64_t dim) {
     for (int64_t t = first; t < Least(first + number, count); ++t) {
       const auto* token = static_cast<const unsigned char*>(tokens[t]);
-      for (int64_t i = 0; i < dim * S::kElementBytes; i += 64) __builtin_prefetch(token + i);
+      for (int64_t i = 0; i < dim * S::kElementBytes; i += 64)
+        __builtin_prefetch(token + i, /*rw=*/0, /*locality=*/0);
     }
   }
 

@@ -77,14 +77,18 @@ struct Vector {
   template <int kDistance>
   [[gnu::always_inline]] static float SumFrom(Floats v) {
     v += Exchange<kDistance>(v, Lanes());
-    if constexpr (kDistance == 1) return v[0];
-    else return SumFrom<kDistance / 2>(v);
+    if constexpr (kDistance == 1)
+      return v[0];
+    else
+      return SumFrom<kDistance / 2>(v);
   }
   template <int kDistance>
   [[gnu::always_inline]] static float HighestFrom(Floats v) {
     v = Isa::Max(v, Exchange<kDistance>(v, Lanes()));
-    if constexpr (kDistance == 1) return v[0];
-    else return HighestFrom<kDistance / 2>(v);
+    if constexpr (kDistance == 1)
+      return v[0];
+    else
+      return HighestFrom<kDistance / 2>(v);
   }
 };
 
