@@ -12,8 +12,7 @@
 namespace attn {
 
 absl::StatusOr<Registry> CreateBuiltinRegistry(const BuiltinOptions& options) {
-  auto cpu = std::make_shared<CpuDevice>();
-  cpu->isa = options.cpu_isa;
+  const auto cpu = std::make_shared<CpuDevice>(CpuDevice{options.cpu_isa, options.buffers});
   std::vector<std::unique_ptr<Backend>> backends;
   //                                            name   = method x engine    x precision
   backends.push_back(CreateReferenceBackend());  // eager  = dense  x reference x fp64

@@ -3,13 +3,16 @@
 #define ATTN_KERNELS_BUILTIN_BACKENDS_H_
 
 #include "absl/status/statusor.h"
+#include "kernels/core/buffer_pool.h"
 #include "kernels/core/registry.h"
+#include "kernels/engines/cpu/cpu_device.h"
 #include "kernels/engines/cpu/cpu_isa.h"
 
 namespace attn {
 
 struct BuiltinOptions {
   CpuIsa cpu_isa = FastestCpuIsa();
+  BufferPool buffers{kMaxIdleWorkspaceBytes};  // Of the CPU's workspaces.
 };
 
 absl::StatusOr<Registry> CreateBuiltinRegistry(const BuiltinOptions& options = {});

@@ -181,7 +181,8 @@ absl::Status Stop(const ServerOptions& options, Executor* executor, Server* serv
 }
 
 absl::Status Serve(const CommandLine& command_line, const Compute& compute,
-                   const Registry& registry, ConfigFiles files, StopSignals* signals) {
+                   const Registry& registry, BufferPool* buffers, ConfigFiles files,
+                   StopSignals* signals) {
   const ServerOptions& options = command_line.config.options;
   ServerLog log(LogOptionsOf(options));
   for (const std::string& warning : command_line.config.warnings) {
@@ -193,7 +194,6 @@ absl::Status Serve(const CommandLine& command_line, const Compute& compute,
 
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<PolicyState> policy,
                         CreatePolicy(command_line, std::move(files.presets)));
-  BufferPool buffers(options.pool_idle_bytes);
   const WorkerPlan& workers = compute.workers;
   ATTN_ASSIGN_OR_RETURN(
       const std::unique_ptr<Executor> executor,
@@ -211,7 +211,7 @@ absl::Status Serve(const CommandLine& command_line, const Compute& compute,
     log.Write(LogLevel::kInfo, message, fields);
   };
   const ServiceContext services{
-      &registry,  policy.get(),  executor.get(),        &buffers,  &faults, &replies,
+      &registry,  policy.get(),  executor.get(),        buffers,   &faults, &replies,
       &observers, set_log_level, std::string(kVersion), log_change};
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                         Server::Start(ListenOptionsOf(options, files.admin_token, &log), services));
@@ -264,7 +264,10 @@ int Main(int argc, char** argv) {
   const Compute compute = ChooseCompute(&command_line);
   // Never undone: the last shutdown of gRPC would wait for its poller, up to 10 s.
   grpc_init();
-  const absl::StatusOr<Registry> registry = CreateBuiltinRegistry({.cpu_isa = compute.isa});
+  // Of payloads and of what engines make of them: one bound holds for both.
+  BufferPool buffers(command_line.config.options.pool_idle_bytes);
+  const absl::StatusOr<Registry> registry =
+      CreateBuiltinRegistry({.cpu_isa = compute.isa, .buffers = buffers});
   if (!registry.ok()) {
     std::cerr << "attnd: " << registry.status().message() << std::endl;
     return kFailed;
@@ -273,7 +276,7 @@ int Main(int argc, char** argv) {
                                       &command_line.config, &command_line.mistakes);
   if (command_line.check_config) return SayConfig(command_line);
   if (!command_line.mistakes.empty()) return SayMistakes(command_line);
-  return ExitCode(Serve(command_line, compute, *registry, std::move(files), &signals));
+  return ExitCode(Serve(command_line, compute, *registry, &buffers, std::move(files), &signals));
 }
 
 }  // namespace

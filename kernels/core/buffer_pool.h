@@ -12,7 +12,7 @@
 
 namespace attn {
 
-// Thread-safe. Leases may outlive the pool object (they share its state).
+// Thread-safe. A copy is the same pool. Leases may outlive the pool object.
 class BufferPool {
  public:
   // Keeps at most `max_idle_bytes` of unused memory.

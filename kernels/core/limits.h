@@ -21,7 +21,7 @@ inline constexpr int64_t kMaxReportedPlanEntries = int64_t{1} << 26;
 
 // Smallest and largest edge of a block of a plan.
 inline constexpr int64_t kMinBlock = 1;
-inline constexpr int64_t kMaxBlock = 4096;
+inline constexpr int64_t kMaxBlock = 65536;
 
 // Tensors of one call, and options of one call.
 inline constexpr int64_t kMaxTensorsPerCall = 64;

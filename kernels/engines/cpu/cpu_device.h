@@ -9,13 +9,13 @@
 
 namespace attn {
 
-// Packed keys and values, and parts of outputs, are kept for the next call up to this much.
+// Kept for the next call where nobody says how much.
 inline constexpr int64_t kMaxIdleWorkspaceBytes = int64_t{256} << 20;
 
 // Thread-safe. Outlives the executions that use it.
 struct CpuDevice {
   CpuIsa isa = FastestCpuIsa();
-  BufferPool workspace{kMaxIdleWorkspaceBytes};
+  BufferPool workspace{kMaxIdleWorkspaceBytes};  // Packed keys and values, parts of outputs.
 };
 
 }  // namespace attn

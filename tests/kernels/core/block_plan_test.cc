@@ -197,23 +197,23 @@ std::vector<BrokenCase> BrokenOffsets() {
        [](BlockPlan& plan) {
          plan.k_offsets = {0, 70, 70, 72};
        },
-       "k_offsets: block 1 has 0 tokens, allowed: 1 to 4096"},
+       "k_offsets: block 1 has 0 tokens, allowed: 1 to 65536"},
       {"offsets_fall",
        [](BlockPlan& plan) {
          plan.k_offsets = {0, 74, 72};
        },
-       "k_offsets: block 1 has -2 tokens, allowed: 1 to 4096"},
+       "k_offsets: block 1 has -2 tokens, allowed: 1 to 65536"},
       {"huge_block",
        [](BlockPlan& plan) {
          plan.k_offsets = {0, std::numeric_limits<int32_t>::max()};
        },
-       "k_offsets: block 0 has 2147483647 tokens, allowed: 1 to 4096"},
+       "k_offsets: block 0 has 2147483647 tokens, allowed: 1 to 65536"},
       // The difference of the last two is beyond int32.
       {"offsets_overflow",
        [](BlockPlan& plan) {
          plan.q_offsets = {0, 1, std::numeric_limits<int32_t>::min()};
        },
-       "q_offsets: block 1 has -2147483649 tokens, allowed: 1 to 4096"},
+       "q_offsets: block 1 has -2147483649 tokens, allowed: 1 to 65536"},
   };
 }
 
@@ -311,8 +311,8 @@ TEST(BlockPlan, SmallestAndLargestBlocksAreTaken) {
   const auto key_blocks = [](std::vector<int32_t> offsets) {
     return BlockPlan{.q_offsets = {0, 1}, .k_offsets = std::move(offsets), .row_begin = {0, 0}};
   };
-  EXPECT_TRUE(key_blocks({0, 4096, 4097}).Validate(1, 1, 1, 4097).ok());
-  EXPECT_FALSE(key_blocks({0, 4097}).Validate(1, 1, 1, 4097).ok());
+  EXPECT_TRUE(key_blocks({0, 65536, 65537}).Validate(1, 1, 1, 65537).ok());
+  EXPECT_FALSE(key_blocks({0, 65537}).Validate(1, 1, 1, 65537).ok());
 }
 
 AttentionProblem ProblemOf(const IntervalMask& mask) {
@@ -338,12 +338,12 @@ TEST(ValidatePlan, RefusesImplicitPlansThatDoNotFit) {
     std::string text;
   };
   const Row rows[] = {
-      {{.block_q = 0, .mask = &mask}, "block_q is 0, allowed: 1 to 4096"},
-      {{.block_k = 0, .mask = &mask}, "block_k is 0, allowed: 1 to 4096"},
-      {{.block_k = -64, .mask = &mask}, "block_k is -64, allowed: 1 to 4096"},
-      {{.block_q = 4097, .mask = &mask}, "block_q is 4097, allowed: 1 to 4096"},
+      {{.block_q = 0, .mask = &mask}, "block_q is 0, allowed: 1 to 65536"},
+      {{.block_k = 0, .mask = &mask}, "block_k is 0, allowed: 1 to 65536"},
+      {{.block_k = -64, .mask = &mask}, "block_k is -64, allowed: 1 to 65536"},
+      {{.block_q = 65537, .mask = &mask}, "block_q is 65537, allowed: 1 to 65536"},
       {{.block_k = std::numeric_limits<int64_t>::max(), .mask = &mask},
-       "block_k is 9223372036854775807, allowed: 1 to 4096"},
+       "block_k is 9223372036854775807, allowed: 1 to 65536"},
       {{.mask = nullptr}, "mask is missing, allowed: the problem's"},
       {{.mask = &none}, "mask is over 0 samples, allowed: the problem's, 2"},
       {{.mask = &other_batch}, "mask is over 3 samples, allowed: the problem's, 2"},

@@ -106,7 +106,7 @@ TEST(FlashBackend, RefusesAPlanThatItCannotReport) {
        64,
        {{"block_q", Int(32)}},
        "outputs.plan_block_q is 64 but option block_q is 32"},
-      {"too large", 100, kMaxBlock + 1, {}, "allowed: 1 to 4096"},
+      {"too large", 100, kMaxBlock + 1, {}, "allowed: 1 to 65536"},
       {"negative", 100, -1, {}, "plan_block_q is -1"},
       {"too many entries", int64_t{1} << 20, 1, {}, "allowed: 67108864"},
   };
