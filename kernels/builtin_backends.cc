@@ -16,7 +16,7 @@ absl::StatusOr<Registry> CreateBuiltinRegistry(const BuiltinOptions& options) {
   std::vector<std::unique_ptr<Backend>> backends;
   //                                            name   = method x engine    x precision
   backends.push_back(CreateReferenceBackend());  // eager  = dense  x reference x fp64
-  backends.push_back(CreateFlashBackend(cpu));   // flash  = dense  x cpu       x fp32
+  backends.push_back(CreateFlashBackend(cpu));   // flash  = dense  x cpu       x mixed or fp32
   return Registry::Create(std::move(backends));
 }
 

@@ -12,7 +12,7 @@ namespace attn {
 
 struct BuiltinOptions {
   CpuIsa cpu_isa = FastestCpuIsa();
-  BufferPool buffers{kMaxIdleWorkspaceBytes};  // Of the CPU's workspaces.
+  BufferPool buffers = CpuDevice().workspace;  // The CPU's.
 };
 
 absl::StatusOr<Registry> CreateBuiltinRegistry(const BuiltinOptions& options = {});

@@ -54,14 +54,15 @@ class Execution {
 };
 
 struct BackendInfo {
-  std::string name;       // Canonical.
-  std::string device;     // `cpu`, `cuda:0`
-  std::string method;     // `dense`, `psa`, ...
-  std::string engine;     // `reference`, `cpu`, ...
-  std::string precision;  // `fp64`, `fp32`, ...
+  std::string name;    // Canonical.
+  std::string device;  // `cpu`, `cuda:0`
+  std::string method;  // `dense`, `psa`, ...
+  std::string engine;  // `reference`, `cpu`, ...
+  // `fp64`, `fp32`, `mixed` (operands of bf16 inputs are bf16, sums fp32), ...
+  std::string precision;
   // What the engine chose on this machine, for people: `avx512_bf16`. Empty where it has no choice.
   std::string variant;
-  bool exact = true;      // Not an approximation: automatic selection may choose it unasked.
+  bool exact = true;  // Not an approximation: automatic selection may choose it unasked.
   // Place in the automatic order: expected time a score element relative to the others on the
   // same machine, ascending.
   int cost_rank = 0;

@@ -52,8 +52,7 @@ struct BlockPlan {
   int64_t key_blocks() const { return static_cast<int64_t>(k_offsets.size()) - 1; }
 
   // Everything stated above, against these sizes, in O(tokens + entries). INVALID_ARGUMENT names
-  // the first field that breaks it, where, its value and what is allowed. A caller that made the
-  // plan itself reports that as INTERNAL: the bug is its own.
+  // the first field that breaks it, where, its value and what is allowed.
   absl::Status Validate(int64_t problem_batch, int64_t problem_heads, int64_t query_len,
                         int64_t key_len) const;
 };

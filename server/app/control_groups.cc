@@ -22,13 +22,6 @@ void AddGroups(int version, const std::filesystem::path& mount, const std::strin
 
 }  // namespace
 
-std::string FirstLine(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
 std::vector<ControlGroup> ControlGroupsOf(absl::string_view controller, const std::string& root) {
   std::vector<ControlGroup> groups;
   std::ifstream file(root + "/proc/self/cgroup");

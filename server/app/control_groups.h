@@ -19,9 +19,6 @@ struct ControlGroup {
 // are among them that are not there. `root` stands for `/`, for tests, and is no part of `folder`.
 std::vector<ControlGroup> ControlGroupsOf(absl::string_view controller, const std::string& root);
 
-// Of a file in /proc or /sys; empty if it cannot be read.
-std::string FirstLine(const std::string& path);
-
 }  // namespace attn
 
 #endif  // ATTN_SERVER_APP_CONTROL_GROUPS_H_

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/app/control_groups.h"
+#include "server/app/first_line.h"
 
 namespace attn {
 namespace {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "kernels/core/status_macros.h"
 #include "server/app/control_groups.h"
+#include "server/app/first_line.h"
 #include "server/executor/cpu_list.h"
 #include "server/executor/executor.h"
 

@@ -77,9 +77,8 @@ constexpr ConfigKey kKeys[] = {
     {"force_backend", kBackend, &O::force_backend, 0, 0, "BACKEND", kReloads,
      "forced override: a backend, or auto for automatic selection"},
     {"workers", kInteger, &O::workers, 0, kMostWorkers, "THREADS", kAtStart,
-     "threads that compute; 0 = one for each CPU that they may run on, at "
-     "most "
-     "the cgroup's CPU quota, rounded up"},
+     "threads that compute; 0 = one for each CPU that they may run on, at most the cgroup's CPU "
+     "quota, rounded up"},
     {"worker_cpus", kText, &O::worker_cpus, 0, 0, "CPUS", kAtStart,
      "CPUs to pin these threads to, one on each in this order, as 0-7,16-23; none = the scheduler "
      "decides"},
@@ -101,8 +100,7 @@ constexpr ConfigKey kKeys[] = {
      "calls that run together as one batch; 1 = each alone"},
     {"batch_delay_us", kInteger, &O::batch_delay_us, 0, kMostBatchDelayUs, "US", kReloads,
      "how long a call waits for company, of backends that launch batches (on a GPU; none of the "
-     "CPU's "
-     "does); 0 = it joins only what is queued already"},
+     "CPU's does); 0 = it joins only what is queued already"},
     {"pool_idle_bytes", kInteger, &O::pool_idle_bytes, 0, kMostBytes, "BYTES", kAtStart,
      "payload buffers kept for the next call"},
     {"warmup", kBool, &O::warmup, 0, 0, "true|false", kAtStart,

@@ -75,8 +75,8 @@ class Checks {
             o_.max_receive_bytes > 0 && o_.max_receive_bytes < o_.max_message_bytes,
             absl::StrCat(o_.max_receive_bytes, " bytes cannot hold one message of ",
                          o_.max_message_bytes,
-                         "; raise the first, lower the second, or 0 = as "
-                         "much as max_admitted_bytes and two messages"));
+                         "; raise the first, lower the second, or 0 = as much as "
+                         "max_admitted_bytes and two messages"));
     Warning({"max_receive_bytes", "max_admitted_bytes", "max_message_bytes"},
             o_.max_receive_bytes >= o_.max_message_bytes &&
                 o_.max_receive_bytes < o_.max_admitted_bytes + o_.max_message_bytes,
@@ -87,14 +87,12 @@ class Checks {
     Warning({"max_message_bytes", "max_admitted_bytes"},
             o_.max_message_bytes > o_.max_admitted_bytes,
             absl::StrCat("a message of ", o_.max_message_bytes,
-                         " bytes is read and then never "
-                         "fits the ",
-                         o_.max_admitted_bytes, " bytes of admitted calls; lower the first"));
+                         " bytes is read and then never fits the ", o_.max_admitted_bytes,
+                         " bytes of admitted calls; lower the first"));
     Mistake({"max_connection_age_ms"},
             o_.max_connection_age_ms > 0 && o_.max_connection_age_ms < kLeastConnectionAgeMs,
             absl::StrCat(o_.max_connection_age_ms,
-                         " ms end connections before they are of use, "
-                         "allowed: 0 (never) or ",
+                         " ms end connections before they are of use, allowed: 0 (never) or ",
                          kLeastConnectionAgeMs, " and more"));
     Warning({"batch_delay_us", "max_batch_calls"}, o_.batch_delay_us > 0 && o_.max_batch_calls == 1,
             "calls wait for company that they may not have; set max_batch_calls above 1");

@@ -53,10 +53,10 @@ absl::Status Cancelled(const ScheduledJob& job) {
 
 }  // namespace
 
-absl::Status Executor::Impl::StartThreads(int workers, const WorkerPlacement& placement) {
+absl::Status Executor::Impl::StartThreads(const WorkerPlacement& placement) {
   watch_thread_ = std::thread([this] { Watch(); });
   const std::span<const int> cpus = placement.cpus;
-  for (size_t i = 0; i < static_cast<size_t>(workers); ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(worker_count_); ++i) {
     Worker& worker = workers_.emplace_back();
     worker.thread = std::thread([this, &worker] { Work(worker); });
     if (cpus.empty()) continue;
@@ -129,8 +129,7 @@ absl::Status Executor::Impl::CheckAdmissible(const ScheduledJob& job, absl::Time
   if (work.deadline == absl::InfiniteFuture()) return absl::OkStatus();
   const CallerShares& shares = admission_.shares(work.priority);
   const auto ahead = [&](absl::Duration service) {
-    return Expectation{service / std::max(workers(), 1), shares.waiting(),
-                       estimate_.Expect(work, now).run};
+    return Expectation{service / worker_count_, shares.waiting(), estimate_.Expect(work, now).run};
   };
   // The wait behind everything is the longest that there can be, and is known without a look at
   // every caller. A launch does not wait for workers.
@@ -217,9 +216,9 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ExecutorOptions
   }
   const int workers =
       options.workers > 0 ? options.workers : std::min(static_cast<int>(cpus.size()), kMaxWorkers);
-  auto impl = std::make_unique<Impl>(options, observer);
+  auto impl = std::make_unique<Impl>(workers, options.limits, observer);
   try {
-    ATTN_RETURN_IF_ERROR(impl->StartThreads(workers, options.placement));
+    ATTN_RETURN_IF_ERROR(impl->StartThreads(options.placement));
   } catch (const std::system_error& error) {
     return absl::ResourceExhaustedError(
         absl::StrCat("executor: cannot start ", workers, " worker threads: ", error.what()));

@@ -29,13 +29,13 @@ namespace attn {
 
 class Executor::Impl {
  public:
-  Impl(const ExecutorOptions& options, CallObserver* observer)
-      : observer_(observer), admission_(options.limits), scheduler_(options.limits) {}
+  Impl(int workers, const ExecutorLimits& limits, CallObserver* observer)
+      : worker_count_(workers), observer_(observer), admission_(limits), scheduler_(limits) {}
   ~Impl();
 
   // Throws std::system_error if the system has no more threads, and is bad if it does not let them
   // run where they are placed; those started are joined by the destructor.
-  absl::Status StartThreads(int workers, const WorkerPlacement& placement);
+  absl::Status StartThreads(const WorkerPlacement& placement);
 
   absl::StatusOr<JobId> Submit(Job job);
   void Cancel(JobId id);
@@ -45,7 +45,7 @@ class Executor::Impl {
   ExecutorLimits limits() const;
   QueueLoad load() const;
   bool draining() const;
-  int workers() const { return static_cast<int>(workers_.size()); }
+  int workers() const { return worker_count_; }
 
  private:
   struct Worker {
@@ -96,9 +96,10 @@ class Executor::Impl {
   void WatchBy(absl::Time time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const int worker_count_;  // What threads know of workers_, which grows while the first run.
   CallObserver* const observer_;
-  // A deque: emplace_back moves none, and running threads look at their own alone. What mutex_
-  // guards of them is said there; workers() is called when all have started.
+  // Of the thread that creates and destroys the executor. A deque: emplace_back moves no worker, to
+  // which its own thread and idle_ point. What mutex_ guards of one is said there.
   std::deque<Worker> workers_;
   std::thread watch_thread_;
 

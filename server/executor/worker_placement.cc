@@ -12,6 +12,7 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/core/status_macros.h"
 #include "server/executor/cpu_list.h"
 
 namespace attn {
@@ -21,8 +22,12 @@ namespace {
 using CpuMask = std::array<cpu_set_t, kMaxCpus / CPU_SETSIZE>;
 
 constexpr int kWordBits = sizeof(unsigned long) * CHAR_BIT;
-// Linux has at most 1024 nodes (CONFIG_NODES_SHIFT).
-constexpr int kMaxNodes = 1024;
+
+absl::Status CheckNumber(const char* of, int number, int count) {
+  if (number >= 0 && number < count) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(of, " ", number, " is out of range, allowed: 0 to ", count - 1));
+}
 
 }  // namespace
 
@@ -40,7 +45,10 @@ absl::StatusOr<std::vector<int>> AllowedCpus() {
 
 absl::Status KeepOn(std::thread& thread, std::span<const int> cpus) {
   CpuMask mask{};
-  for (const int cpu : cpus) CPU_SET_S(cpu, sizeof(mask), mask.data());
+  for (const int cpu : cpus) {
+    ATTN_RETURN_IF_ERROR(CheckNumber("CPU", cpu, kMaxCpus));
+    CPU_SET_S(cpu, sizeof(mask), mask.data());
+  }
   const int error = pthread_setaffinity_np(thread.native_handle(), sizeof(mask), mask.data());
   if (error == 0) return absl::OkStatus();
   return absl::ErrnoToStatus(error,
@@ -48,6 +56,7 @@ absl::Status KeepOn(std::thread& thread, std::span<const int> cpus) {
 }
 
 absl::Status PreferMemoryOfNode(int node) {
+  ATTN_RETURN_IF_ERROR(CheckNumber("NUMA node", node, kMaxNodes));
   std::array<unsigned long, kMaxNodes / kWordBits> nodes{};
   nodes[static_cast<size_t>(node / kWordBits)] = 1UL << (node % kWordBits);
   // One bit more than there are: the kernel takes one less than it is told.

@@ -24,7 +24,7 @@ struct QuarantineState {
 struct ServerState {
   std::vector<BackendState> backends;
   std::vector<QuarantineState> quarantined;
-  std::string cpu_isa;         // Of the CPU engine; empty = this build has none.
+  std::string cpu_isa;         // Of the CPU engine.
   std::string forced_backend;  // Canonical or `auto`; empty = no forced override.
   int call_scopes = 0;
   int process_scopes = 0;

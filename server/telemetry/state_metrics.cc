@@ -54,10 +54,9 @@ MetricFamily ForcedOverride(const ServerState& state) {
 }
 
 MetricFamily CpuIsa(const ServerState& state) {
-  std::vector<ScrapedValue> values;
-  if (!state.cpu_isa.empty()) values.push_back({1.0, {{"isa", state.cpu_isa}}});
   return ScrapedFamily(MetricType::Gauge, "attn_cpu_isa",
-                       "1 for the instruction set that the CPU engine uses.", values);
+                       "1 for the instruction set that the CPU engine uses.",
+                       {{1.0, {{"isa", state.cpu_isa}}}});
 }
 
 class State final : public prometheus::Collectable {

@@ -188,13 +188,14 @@ class Tls(unittest.TestCase):
 
 
 class Workers(unittest.TestCase):
-    def test_are_the_cores_of_the_limit_unless_counted_or_placed(self):
-        for config, cores in (({}, True), ({"workers": 3}, False), ({"worker_cpus": "0-3"}, False)):
-            with self.subTest(config):
-                server = find(render(values={"config": config}),
-                              "Deployment")["spec"]["template"]["spec"]["containers"][0]
-                names = [variable["name"] for variable in server.get("env", [])]
-                self.assertEqual(names, ["ATTN_WORKERS"] if cores else [])
+    def test_are_counted_by_the_server_alone(self):
+        yaml = attnd_process.package("yaml")
+        for workers in (0, 3):
+            with self.subTest(workers):
+                objects = render(values={"config": {"workers": workers}})
+                config = yaml.safe_load(helm_chart.server_yaml(objects))
+                self.assertEqual(config["workers"], workers)
+                self.assertNotIn("env", container_of(objects))
 
 
 class Scaling(unittest.TestCase):

@@ -32,7 +32,7 @@ std::string FindFault(PlanSample& sample) {
   }
   const OracleResult oracle = PlanOracle(call.call, sample.plan);
   const bool emulated = GetAmxSupport() == AmxSupport::kEmulated;
-  for (const CpuIsa isa : TestedIsas()) {
+  for (const CpuIsa isa : TestedIsas(problem.dtype)) {
     if (isa == CpuIsa::kAmxBf16 && emulated && oracle.elements > kMaxEmulatedElements) continue;
     call.PoisonOutputs();
     const absl::StatusOr<RunStats> stats = RunPlan(call.call, sample.plan, isa);

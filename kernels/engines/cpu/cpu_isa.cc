@@ -117,10 +117,8 @@ absl::StatusOr<CpuIsa> ParseCpuIsa(absl::string_view name) {
       continue;
     }
     if (std::find(supported.begin(), supported.end(), isa) != supported.end()) return isa;
-    return absl::FailedPreconditionError(
-        absl::StrCat("this machine does not run CPU instruction "
-                     "set ",
-                     name, ", it runs: ", NamesOf(supported)));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "this machine does not run CPU instruction set ", name, ", it runs: ", NamesOf(supported)));
   }
   return absl::InvalidArgumentError(UnknownNameMessage("CPU instruction set", name, known));
 }

@@ -19,7 +19,7 @@ namespace attn {
 namespace {
 
 constexpr int64_t kDefaultBlockK = kPanelTokens;
-constexpr int64_t kSmallestBlock = 16;  // A vector of scores: smaller blocks would be padded to it.
+constexpr int64_t kSmallestBlock = kLaneCount;  // Smaller ones would be padded to it.
 constexpr int64_t kLargestBlock = 512;
 
 absl::Status CheckBlock(const OptionValue& option) {
@@ -80,7 +80,9 @@ class FlashBackend final : public Backend {
     info_.device = "cpu";
     info_.method = "dense";
     info_.engine = "cpu";
-    info_.precision = "fp32";
+    const bool bf16_operands =
+        TileKernelsFor(device_->isa, DType::kBFloat16).operand == Operand::kBFloat16;
+    info_.precision = bf16_operands ? "mixed" : "fp32";
     info_.variant = std::string(Name(device_->isa));
     info_.cost_rank = 10;
     info_.capabilities.max_head_dim = kMaxHeadDim;

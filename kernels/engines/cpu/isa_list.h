@@ -11,7 +11,7 @@ namespace attn {
 
 // Ascending: a machine that runs one runs those before it.
 enum class CpuIsa : uint8_t {
-  kPortable,    // Plain x86-64-v2, or any other processor.
+  kPortable,    // Any x86-64 (x86-64-v2 and older), or another architecture.
   kAvx2,        // AVX2, FMA, F16C
   kAvx512,      // AVX-512 F, BW, DQ, VL
   kAvx512Bf16,  // and its BF16 dot products

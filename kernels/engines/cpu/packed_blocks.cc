@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "kernels/core/ceil_divide.h"
 #include "kernels/core/float16.h"
 #include "kernels/core/limits.h"
@@ -12,8 +15,11 @@
 namespace attn {
 namespace {
 
-// Bytes packed by one part: tens of microseconds.
-constexpr int64_t kPartBytes = int64_t{256} << 10;
+// Bytes packed by one tile: tens of microseconds.
+constexpr int64_t kTileBytes = int64_t{256} << 10;
+
+// Of the index of blocks: 1 GiB.
+constexpr int64_t kMaxPlaces = int64_t{1} << 27;
 
 constexpr int64_t kNotListed = -1;
 constexpr int64_t kListed = 0;  // Until it has a place.
@@ -107,7 +113,7 @@ int64_t PackedBlocks::DenseBytes(const AttentionProblem& problem, const TileKern
   const int64_t blocks = CeilDivide(problem.key_len, block_k);
   const int64_t padded_tokens = problem.key_len + blocks * PaddedTokens(kernels, 1);
   const int64_t token_bytes = KeyBytes(kernels, problem) + ValueBytes(kernels, problem);
-  const auto block_bytes = static_cast<int64_t>(sizeof(Slot) + sizeof(int64_t) + 1);
+  const auto block_bytes = static_cast<int64_t>(sizeof(Slot) + 2 * sizeof(int64_t) + 1);
   return problem.batch * problem.kv_heads *
          (padded_tokens * token_bytes + blocks * (block_bytes + kBufferAlignment));
 }
@@ -116,9 +122,9 @@ absl::StatusOr<PackedBlocks> PackedBlocks::Create(const AttentionCall& call, con
                                                   const TileKernels& kernels, BufferPool& pool) {
   PackedBlocks blocks(call, plan, kernels);
   if (const auto* dense = std::get_if<ImplicitPlan>(&plan)) {
-    blocks.MarkDense(*dense);
+    ATTN_RETURN_IF_ERROR(blocks.MarkDense(*dense));
   } else {
-    blocks.MarkListed(std::get<BlockPlan>(plan));
+    ATTN_RETURN_IF_ERROR(blocks.MarkListed(std::get<BlockPlan>(plan)));
   }
   ATTN_RETURN_IF_ERROR(blocks.Allocate(pool));
   return blocks;
@@ -134,10 +140,24 @@ int64_t PackedBlocks::SlotIndex(int64_t level_index, int64_t b, int64_t kv_head,
          key_block;
 }
 
-void PackedBlocks::MarkDense(const ImplicitPlan& plan) {
+absl::Status PackedBlocks::MakeIndex() {
+  const AttentionProblem& problem = call_->problem;
+  const std::optional<int64_t> places = CheckedElementCount(std::array{
+      static_cast<int64_t>(levels_.size()), problem.batch, problem.kv_heads, key_block_count_});
+  if (!places.has_value() || *places > kMaxPlaces) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the plan has ", levels_.size(), " levels of ", key_block_count_,
+                     " key blocks for ", problem.batch, " samples and ", problem.kv_heads,
+                     " key heads, allowed: ", kMaxPlaces, " in all"));
+  }
+  slot_of_.assign(static_cast<size_t>(*places), kNotListed);
+  return absl::OkStatus();
+}
+
+absl::Status PackedBlocks::MarkDense(const ImplicitPlan& plan) {
   const AttentionProblem& problem = call_->problem;
   levels_ = {1};
-  slot_of_.assign(static_cast<size_t>(SlotIndex(1, 0, 0, 0)), kNotListed);
+  ATTN_RETURN_IF_ERROR(MakeIndex());
   for (int64_t b = 0; b < problem.batch; ++b) {
     const KeyInterval seen = plan.mask->VisibleKeys(b, 0, problem.query_len).any;
     if (seen.empty()) continue;
@@ -148,9 +168,10 @@ void PackedBlocks::MarkDense(const ImplicitPlan& plan) {
                 slot_of_.begin() + SlotIndex(0, b, g, end), kListed);
     }
   }
+  return absl::OkStatus();
 }
 
-void PackedBlocks::MarkListed(const BlockPlan& plan) {
+absl::Status PackedBlocks::MarkListed(const BlockPlan& plan) {
   const AttentionProblem& problem = call_->problem;
   const int64_t rows = plan.batch * plan.heads * plan.query_blocks();
   for (const PlanEntry& entry : plan.entries) {
@@ -158,8 +179,7 @@ void PackedBlocks::MarkListed(const BlockPlan& plan) {
       levels_.push_back(entry.level);
     }
   }
-  slot_of_.assign(static_cast<size_t>(SlotIndex(static_cast<int64_t>(levels_.size()), 0, 0, 0)),
-                  kNotListed);
+  ATTN_RETURN_IF_ERROR(MakeIndex());
   for (int64_t row = 0; row < rows; ++row) {
     // What this row of the plan stands for.
     const int64_t plan_head = row / plan.query_blocks() % plan.heads;
@@ -180,13 +200,13 @@ void PackedBlocks::MarkListed(const BlockPlan& plan) {
       }
     }
   }
+  return absl::OkStatus();
 }
 
 absl::Status PackedBlocks::Allocate(BufferPool& pool) {
   const AttentionProblem& problem = call_->problem;
   const int64_t token_bytes = KeyBytes(*kernels_, problem) + ValueBytes(*kernels_, problem);
   int64_t bytes = 0;
-  int64_t panels = 0;
   slots_.reserve(static_cast<size_t>(std::count(slot_of_.begin(), slot_of_.end(), kListed)));
   for (size_t index = 0; index < slot_of_.size(); ++index) {
     if (slot_of_[index] == kNotListed) continue;
@@ -198,43 +218,45 @@ absl::Status PackedBlocks::Allocate(BufferPool& pool) {
     slot.level = levels_[index / static_cast<size_t>(SlotIndex(1, 0, 0, 0))];
     slot.tokens = CeilDivide(KeyBlock(*plan_, slot.key_block).size(), slot.level);
     slot.first_byte = bytes;
-    slot.first_panel = panels;
+    slot.first_panel = static_cast<int64_t>(slot_of_panel_.size());
     bytes += RoundUp(PaddedTokens(*kernels_, slot.tokens) * token_bytes, kBufferAlignment);
-    panels += CeilDivide(slot.tokens, kPanelTokens);
     slot_of_[index] = static_cast<int64_t>(slots_.size());
+    slot_of_panel_.insert(slot_of_panel_.end(),
+                          static_cast<size_t>(CeilDivide(slot.tokens, kPanelTokens)),
+                          slot_of_[index]);
     slots_.push_back(slot);
   }
   if (slots_.empty()) return absl::OkStatus();
-  finite_.assign(static_cast<size_t>(panels), 1);
+  finite_.assign(slot_of_panel_.size(), 1);
   ATTN_ASSIGN_OR_RETURN(bytes_, pool.Take(bytes));
-  const int64_t slot_bytes = CeilDivide(bytes, static_cast<int64_t>(slots_.size()));
-  slots_per_part_ = std::max<int64_t>(1, kPartBytes / slot_bytes);
+  const int64_t panel_bytes = CeilDivide(bytes, static_cast<int64_t>(slot_of_panel_.size()));
+  panels_per_tile_ = std::max<int64_t>(1, kTileBytes / panel_bytes);
   return absl::OkStatus();
 }
 
-int64_t PackedBlocks::part_count() const {
-  return CeilDivide(static_cast<int64_t>(slots_.size()), slots_per_part_);
+int64_t PackedBlocks::tile_count() const {
+  return CeilDivide(static_cast<int64_t>(slot_of_panel_.size()), panels_per_tile_);
 }
 
-absl::Status PackedBlocks::Pack(int64_t part, Scratch& scratch) {
+absl::Status PackedBlocks::Pack(int64_t tile, Scratch& scratch) {
   const int64_t copy_bytes = kLaneCount *
                              std::max(call_->problem.head_dim, call_->problem.value_dim) *
                              ElementBytes(kernels_->operand);
   ATTN_RETURN_IF_ERROR(scratch.Reserve(RoundUp(copy_bytes, kBufferAlignment)));
   scratch.Reset();
   auto* copies = scratch.Take<std::byte>(copy_bytes);
-  const int64_t begin = part * slots_per_part_;
-  const int64_t end = std::min(begin + slots_per_part_, static_cast<int64_t>(slots_.size()));
-  for (int64_t i = begin; i < end; ++i) {
-    for (int64_t panel = 0; panel < PanelCount(i); ++panel) PackPanel(i, panel, copies);
-  }
+  const int64_t begin = tile * panels_per_tile_;
+  const int64_t end =
+      std::min(begin + panels_per_tile_, static_cast<int64_t>(slot_of_panel_.size()));
+  for (int64_t panel = begin; panel < end; ++panel) PackPanel(panel, copies);
   return absl::OkStatus();
 }
 
-void PackedBlocks::PackPanel(int64_t slot_index, int64_t index, std::byte* copies) {
+void PackedBlocks::PackPanel(int64_t index, std::byte* copies) {
   const AttentionProblem& problem = call_->problem;
+  const int64_t slot_index = slot_of_panel_[static_cast<size_t>(index)];
   const Slot& slot = slots_[static_cast<size_t>(slot_index)];
-  const Panel panel = PanelAt(slot_index, index);
+  const Panel panel = PanelAt(slot_index, index - slot.first_panel);
   auto* keys = const_cast<std::byte*>(panel.keys);
   auto* values = const_cast<std::byte*>(panel.values);
   const Source source = {slot.b, slot.kv_head, KeyBlock(*plan_, slot.key_block), slot.level};
@@ -253,7 +275,7 @@ void PackedBlocks::PackPanel(int64_t slot_index, int64_t index, std::byte* copie
                                .group_bytes = panel.value_group_bytes});
     finite = finite && group_finite;
   }
-  finite_[static_cast<size_t>(slot.first_panel + index)] = static_cast<uint8_t>(finite);
+  finite_[static_cast<size_t>(index)] = static_cast<uint8_t>(finite);
 }
 
 int64_t PackedBlocks::SlotOf(int64_t b, int64_t kv_head, int64_t key_block, int64_t level) const {

@@ -46,8 +46,11 @@ class PackedBlocks {
   static absl::StatusOr<PackedBlocks> Create(const AttentionCall& call, const Plan& plan,
                                              const TileKernels& kernels, BufferPool& pool);
 
-  int64_t part_count() const;
-  absl::Status Pack(int64_t part, Scratch& scratch);
+  // Some panels each.
+  int64_t tile_count() const;
+  absl::Status Pack(int64_t tile, Scratch& scratch);
+
+  int64_t bytes() const { return bytes_.size(); }
 
   // The block's place here; the plan must list it.
   int64_t SlotOf(int64_t b, int64_t kv_head, int64_t key_block, int64_t level) const;
@@ -67,11 +70,12 @@ class PackedBlocks {
 
   PackedBlocks(const AttentionCall& call, const Plan& plan, const TileKernels& kernels);
 
-  void MarkDense(const ImplicitPlan& plan);
-  void MarkListed(const BlockPlan& plan);
+  absl::Status MarkDense(const ImplicitPlan& plan);
+  absl::Status MarkListed(const BlockPlan& plan);
+  absl::Status MakeIndex();  // Of the levels that are known.
   absl::Status Allocate(BufferPool& pool);
   // `copies` has room for kLaneCount tokens.
-  void PackPanel(int64_t slot, int64_t index, std::byte* copies);
+  void PackPanel(int64_t panel, std::byte* copies);
   int64_t SlotIndex(int64_t level_index, int64_t b, int64_t kv_head, int64_t key_block) const;
 
   const AttentionCall* call_;
@@ -81,9 +85,10 @@ class PackedBlocks {
   std::vector<int64_t> levels_;   // Distinct, as first met.
   std::vector<int64_t> slot_of_;  // [levels, B, G, key blocks]
   std::vector<Slot> slots_;
+  std::vector<int64_t> slot_of_panel_;
   std::vector<uint8_t> finite_;  // Of each panel.
   BufferPool::Lease bytes_;
-  int64_t slots_per_part_ = 1;
+  int64_t panels_per_tile_ = 1;
 };
 
 }  // namespace attn

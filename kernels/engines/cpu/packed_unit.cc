@@ -44,13 +44,13 @@ double PackedUnit::Run() {
 // The blocks of ImplicitPlan::AppendRow, of these rows alone and without a list. A block between
 // two packed sequences that nobody sees is met as well; no row block then takes anything of it.
 void PackedUnit::AddDenseRow() {
-  const IntervalMask& mask = context_.problem.mask;
+  const IntervalMask& mask = context_.problem().mask;
   const int64_t block_k = std::get<ImplicitPlan>(context_.plan).block_k;
   const KeyInterval seen = mask.VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
   if (seen.empty()) return;
   const int64_t first = seen.begin / block_k;
-  const PartRange part = context_.split.PartOf(unit_, CeilDivide(seen.end, block_k) - first);
-  for (int64_t block = first + part.begin; block < first + part.end; ++block) {
+  const BlockRange share = context_.split.BlocksOf(unit_, CeilDivide(seen.end, block_k) - first);
+  for (int64_t block = first + share.begin; block < first + share.end; ++block) {
     AddEntry({.key_block = static_cast<int32_t>(block), .mask = BlockMask::kInterval});
   }
 }
@@ -58,10 +58,10 @@ void PackedUnit::AddDenseRow() {
 void PackedUnit::AddListedRow() {
   const auto& plan = std::get<BlockPlan>(context_.plan);
   const PlanRow row = RowOf(plan, unit_.b, unit_.head, unit_.query_block);
-  const PartRange part = context_.split.PartOf(unit_, static_cast<int64_t>(row.size()));
-  const int64_t rows = context_.split.heads_per_unit() * unit_.queries.size();
-  for (const PlanEntry& entry :
-       row.subspan(static_cast<size_t>(part.begin), static_cast<size_t>(part.end - part.begin))) {
+  const BlockRange share = context_.split.BlocksOf(unit_, static_cast<int64_t>(row.size()));
+  const int64_t rows = unit_.heads * unit_.queries.size();
+  for (const PlanEntry& entry : row.subspan(static_cast<size_t>(share.begin),
+                                            static_cast<size_t>(share.end - share.begin))) {
     AddEntry(entry);
     if (entry.mask != BlockMask::kFull) continue;
     elements_ +=
@@ -154,7 +154,7 @@ bool PackedUnit::Place(const Piece& piece, const RowBlock& block, uint64_t** wor
       const int64_t first_query =
           queries.begin - QueryBlock(context_.plan, unit_.query_block).begin;
       visibility = {plan.bit_tiles.data() + piece.entry.bits + first_query * row_words +
-                        piece.panel.first_token / 64,
+                        piece.panel.first_token / kWordBits,
                     row_words, block.queries, piece.panel.tokens};
       break;
     }
@@ -162,14 +162,15 @@ bool PackedUnit::Place(const Piece& piece, const RowBlock& block, uint64_t** wor
   if (dense_) return true;  // Counted by arithmetic.
   const int64_t visible =
       visibility.words == nullptr ? block.queries * placed->tokens : visibility.Count();
-  elements_ += static_cast<double>(visible * (block.rows / block.queries));
+  const int64_t stacked_heads = block.rows / block.queries;
+  elements_ += static_cast<double>(visible * stacked_heads);
   return visible > 0;
 }
 
 // Of a panel in original order only the columns that the row block sees are computed, and masked
 // only if some row does not see all of them.
 bool PackedUnit::PlaceInterval(const TokenRange& queries, uint64_t** words, Placed* placed) const {
-  const IntervalMask& mask = context_.problem.mask;
+  const IntervalMask& mask = context_.problem().mask;
   const Panel& panel = placed->piece->panel;
   TokenRange keys = KeyBlock(context_.plan, placed->piece->entry.key_block)
                         .Slice(panel.first_token, panel.tokens);

@@ -5,25 +5,14 @@
 #include <array>
 #include <cstdint>
 
-#include "kernels/core/attention_problem.h"
 #include "kernels/core/block_plan.h"
 #include "kernels/engines/cpu/packed_blocks.h"
-#include "kernels/engines/cpu/softmax_scale.h"
-#include "kernels/engines/cpu/tile_kernels.h"
+#include "kernels/engines/cpu/tile_visibility.h"
+#include "kernels/engines/cpu/unit_context.h"
 #include "kernels/engines/cpu/unit_workspace.h"
 #include "kernels/engines/cpu/work_split.h"
 
 namespace attn {
-
-// What all units of a call share; borrowed.
-struct UnitContext {
-  const AttentionProblem& problem;
-  const Plan& plan;
-  const TileKernels& kernels;
-  const WorkSplit& split;
-  SoftmaxScale scale;
-  float headroom;  // SoftmaxTile::headroom
-};
 
 // One unit's run. The queries are loaded, the states and the output cleared.
 class PackedUnit {
@@ -31,7 +20,8 @@ class PackedUnit {
   PackedUnit(const UnitContext& context, const PackedBlocks& packed, const Unit& unit,
              const UnitWorkspace& work);
 
-  // Takes in the unit's part of its row of the plan; returns the number of score elements computed.
+  // Takes in the unit's share of its row of the plan; returns the number of score elements
+  // computed.
   double Run();
 
  private:
@@ -56,7 +46,7 @@ class PackedUnit {
   void AddEntry(const PlanEntry& entry);
   // `next` is the panel that comes after the pieces, or null.
   void RunPieces(const Panel* next);
-  // Asks for part `index` of `count` of a panel.
+  // Asks for the share `index` of `count` of a panel.
   void Fetch(const Panel& panel, int64_t index, int64_t count) const;
   void RunRowBlock(int64_t index);
 

@@ -1,25 +1,22 @@
 #include "kernels/engines/cpu/plan_engine.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <cmath>
-#include <cstring>
-#include <limits>
-#include <numbers>
 #include <numeric>
 #include <utility>
 
 #include "kernels/core/ceil_divide.h"
-#include "kernels/core/limits.h"
 #include "kernels/core/status_macros.h"
+#include "kernels/engines/cpu/packed_unit.h"
+#include "kernels/engines/cpu/plan_tokens.h"
 #include "kernels/engines/cpu/streamed_unit.h"
+#include "kernels/engines/cpu/unit_rows.h"
 
 namespace attn {
 namespace {
 
-// Work of a tile: about 10 microseconds at 200 GFLOP/s, well above the cost of handing it out.
-constexpr double kTileFlops = 2e6;
+// Work of a tile: about 50 microseconds at 200 GFLOP/s, what it costs to wake a worker for it.
+constexpr double kTileFlops = 1e7;
 
 // A byte that streams by costs about as much as so many FLOP: 15 GB/s against 200 GFLOP/s.
 constexpr double kFlopsPerStreamedByte = 13;
@@ -29,49 +26,28 @@ float HeadroomOf(const AttentionProblem& problem) {
   return static_cast<float>(std::bit_width(static_cast<uint64_t>(problem.key_len)));
 }
 
-// One row from the caller's tensor, in the form of the operand, zeros behind it.
-void LoadQuery(const AttentionCall& call, const TileKernels& kernels, int64_t b, int64_t head,
-               int64_t query, float sign, int64_t depth, std::byte* to) {
-  const TensorView& q = call.q;
-  const int64_t dim = call.problem.head_dim;
-  std::memset(to, 0, static_cast<size_t>(depth * ElementBytes(kernels.operand)));
-  if (sign == 1 && q.stride(3) == 1 && kernels.operand == Operand::kBFloat16) {
-    std::memcpy(to, TokenAddress(q, b, head, query), static_cast<size_t>(2 * dim));
-    return;
+// Products of a table run between its `enter` and `leave`.
+class ProductsScope {
+ public:
+  explicit ProductsScope(const TileKernels& kernels) : kernels_(kernels) {
+    if (kernels.enter != nullptr) kernels.enter();
   }
-  std::array<float, kMaxHeadDim> row;
-  if (q.stride(3) == 1) {
-    kernels.load_row(TokenAddress(q, b, head, query), q.dtype, dim, row.data());
-  } else {
-    attn::LoadRow(q, b, head, query, row.data());
+  ~ProductsScope() {
+    if (kernels_.leave != nullptr) kernels_.leave();
   }
-  for (int64_t d = 0; d < dim; ++d) row[static_cast<size_t>(d)] *= sign;
-  const DType form = kernels.operand == Operand::kFloat32 ? DType::kFloat32 : DType::kBFloat16;
-  kernels.store_row(row.data(), 1, form, dim, to);
-}
+  ProductsScope(const ProductsScope&) = delete;
+  ProductsScope& operator=(const ProductsScope&) = delete;
+
+ private:
+  const TileKernels& kernels_;
+};
 
 }  // namespace
-
-// Rows of a unit, packed closely: [row blocks][max_rows].
-struct PlanEngine::Part {
-  float* out;        // [rows][out_columns]
-  RowState* states;  // [rows]
-
-  static int64_t Rows(const WorkSplit& split) { return split.max_row_blocks() * split.max_rows(); }
-  static int64_t RowBytes(const AttentionProblem& problem) {
-    return RoundUp(problem.value_dim, kLaneCount) * static_cast<int64_t>(sizeof(float)) +
-           static_cast<int64_t>(sizeof(RowState));
-  }
-  static int64_t Bytes(const AttentionProblem& problem, const WorkSplit& split) {
-    return RoundUp(Rows(split) * RowBytes(problem), kBufferAlignment);
-  }
-};
 
 int64_t PlanEngine::DenseBytes(const AttentionProblem& problem, const CpuDevice& device,
                                int64_t block_q, int64_t block_k) {
   const int64_t split_bytes =
-      WorkSplit::DenseBytes(problem, block_q) +
-      WorkSplit::MaxPartRows(problem) * (Part::RowBytes(problem) + kBufferAlignment);
+      WorkSplit::DenseBytes(problem, block_q) + SplitOutputs::DenseBytes(problem);
   if (StreamedUnit::Suits(problem)) return split_bytes;
   const TileKernels& kernels = TileKernelsFor(device.isa, problem.dtype);
   return split_bytes + PackedBlocks::DenseBytes(problem, kernels, block_k);
@@ -89,19 +65,16 @@ absl::StatusOr<std::unique_ptr<PlanEngine>> PlanEngine::Create(const AttentionCa
 
 PlanEngine::PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDevice& device,
                        bool streamed)
-    : call_(call),
-      plan_(plan),
-      streamed_(streamed),
-      kernels_(streamed ? Fp32TileKernels(device.isa)
-                        : TileKernelsFor(device.isa, call.problem.dtype)),
+    : streamed_(streamed),
       split_(call.problem, plan),
-      context_{call.problem,
-               plan,
-               kernels_,
-               split_,
-               SoftmaxScale(call.problem.scale),
-               HeadroomOf(call.problem)} {
-  dense_elements_ = call.problem.VisibleElements();
+      context_{
+          call,
+          plan,
+          streamed ? Fp32TileKernels(device.isa) : TileKernelsFor(device.isa, call.problem.dtype),
+          split_,
+          SoftmaxScale(call.problem.scale),
+          HeadroomOf(call.problem)},
+      dense_elements_(call.problem.VisibleElements()) {
   const int64_t unit_count = split_.unit_count();
   const double unit_flops = Work() / static_cast<double>(unit_count);
   units_per_tile_ = static_cast<int64_t>(
@@ -111,41 +84,47 @@ PlanEngine::PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDev
 
 absl::Status PlanEngine::Allocate(CpuDevice& device) {
   if (!streamed_) {
-    ATTN_ASSIGN_OR_RETURN(packed_, PackedBlocks::Create(call_, plan_, kernels_, device.workspace));
+    ATTN_ASSIGN_OR_RETURN(packed_, PackedBlocks::Create(context_.call, context_.plan,
+                                                        context_.kernels, device.workspace));
   }
-  if (split_.part_count() == 1) return absl::OkStatus();
-  ATTN_ASSIGN_OR_RETURN(
-      parts_, device.workspace.Take(split_.unit_count() * Part::Bytes(call_.problem, split_)));
+  if (split_.split_count() > 1) {
+    ATTN_ASSIGN_OR_RETURN(split_outputs_,
+                          SplitOutputs::Create(context_.problem(), split_, device.workspace));
+  }
   return absl::OkStatus();
+}
+
+int64_t PlanEngine::workspace_bytes() const {
+  return (packed_.has_value() ? packed_->bytes() : 0) +
+         (split_outputs_.has_value() ? split_outputs_->bytes() : 0);
 }
 
 // In FLOP, before masks: the measure of work.
 double PlanEngine::Work() const {
-  const AttentionProblem& problem = call_.problem;
+  const AttentionProblem& problem = context_.problem();
   const double elements = ListedElements();
   if (!streamed_) return problem.Flops(elements);
-  const double rows_of_a_key =
-      static_cast<double>(problem.heads / problem.kv_heads * problem.query_len);
-  const auto token_bytes =
-      static_cast<double>((problem.head_dim + problem.value_dim) * (BitWidth(problem.dtype) / 8));
-  return elements / rows_of_a_key * token_bytes * kFlopsPerStreamedByte;
+  const int64_t rows_of_a_key = problem.heads / problem.kv_heads * problem.query_len;
+  const int64_t token_bytes = ByteSize(problem.dtype, problem.head_dim + problem.value_dim);
+  return elements / static_cast<double>(rows_of_a_key) * static_cast<double>(token_bytes) *
+         kFlopsPerStreamedByte;
 }
 
 // Score elements that the plan lists.
 double PlanEngine::ListedElements() const {
-  const auto* listed = std::get_if<BlockPlan>(&plan_);
+  const auto* listed = std::get_if<BlockPlan>(&context_.plan);
   if (listed == nullptr) return dense_elements_;
   double elements = 0;
   for (size_t row = 0; row + 1 < listed->row_begin.size(); ++row) {
-    const int64_t queries =
-        QueryBlock(plan_, static_cast<int64_t>(row) % listed->query_blocks()).size();
+    const int64_t query_block = static_cast<int64_t>(row) % listed->query_blocks();
+    const int64_t queries = QueryBlock(context_.plan, query_block).size();
     for (int64_t i = listed->row_begin[row]; i < listed->row_begin[row + 1]; ++i) {
       const PlanEntry& entry = listed->entries[static_cast<size_t>(i)];
-      elements +=
-          static_cast<double>(queries * KeyBlock(plan_, entry.key_block).size()) / entry.level;
+      const int64_t keys = KeyBlock(context_.plan, entry.key_block).size();
+      elements += static_cast<double>(queries * keys) / entry.level;
     }
   }
-  const AttentionProblem& problem = call_.problem;
+  const AttentionProblem& problem = context_.problem();
   const int64_t uses_of_a_row = problem.batch * problem.heads / (listed->batch * listed->heads);
   return elements * static_cast<double>(uses_of_a_row);
 }
@@ -154,13 +133,13 @@ Phase PlanEngine::phase(int index) const {
   Phase phase = {.stage = Stage::kKernel};
   switch (index) {
     case 0:
-      phase.tiles = packed_.has_value() ? packed_->part_count() : 0;
+      phase.tiles = packed_.has_value() ? packed_->tile_count() : 0;
       break;
     case 1:
       phase.tiles = static_cast<int64_t>(tile_elements_.size());
       break;
     default:
-      phase.tiles = split_.part_count() == 1 ? 0 : split_.rows_count();
+      phase.tiles = split_outputs_.has_value() ? split_.group_count() : 0;
       break;
   }
   return phase;
@@ -172,143 +151,67 @@ absl::Status PlanEngine::RunTile(int phase, int64_t tile, Scratch& scratch) {
       return packed_->Pack(tile, scratch);
     case 1:
       return RunUnits(tile, scratch);
-    default: {
-      const int64_t columns = RoundUp(call_.problem.value_dim, kLaneCount);
-      ATTN_RETURN_IF_ERROR(scratch.Reserve(columns * static_cast<int64_t>(sizeof(float))));
-      scratch.Reset();
-      MergeParts(tile, scratch.Take<float>(columns));
-      return absl::OkStatus();
-    }
+    default:
+      return MergeGroup(tile, scratch);
   }
 }
 
 RunStats PlanEngine::stats() const {
   RunStats stats = {.computed_elements = dense_elements_, .dense_elements = dense_elements_};
-  if (std::holds_alternative<BlockPlan>(plan_)) {
+  if (std::holds_alternative<BlockPlan>(context_.plan)) {
     stats.computed_elements = std::accumulate(tile_elements_.begin(), tile_elements_.end(), 0.0);
   }
   return stats;
 }
 
 absl::Status PlanEngine::RunUnits(int64_t tile, Scratch& scratch) {
-  ATTN_ASSIGN_OR_RETURN(
-      const UnitWorkspace work,
-      UnitWorkspace::Take(call_.problem, kernels_, split_.max_row_blocks(),
-                          streamed_ ? StreamedUnit::CopyFloats(call_) : 0, scratch));
+  const int64_t copy_floats = streamed_ ? StreamedUnit::CopyFloats(context_.call) : 0;
+  ATTN_ASSIGN_OR_RETURN(const UnitWorkspace work,
+                        UnitWorkspace::Take(context_.problem(), context_.kernels,
+                                            split_.max_row_blocks(), copy_floats, scratch));
   const int64_t begin = tile * units_per_tile_;
   const int64_t end = std::min(begin + units_per_tile_, split_.unit_count());
+  const ProductsScope products(context_.kernels);
   double elements = 0;
-  if (kernels_.enter != nullptr) kernels_.enter();
   for (int64_t index = begin; index < end; ++index) {
     const Unit unit = split_.UnitAt(index);
     elements += RunUnit(unit, work);
-    if (split_.part_count() > 1) {
-      KeepPart(index, unit, work);
+    if (split_outputs_.has_value()) {
+      split_outputs_->Keep(index, unit, work);
       continue;
     }
     for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
       const RowBlock block = split_.RowBlockAt(unit, i);
       for (int64_t r = 0; r < block.rows; ++r) {
-        StoreRow(unit, block, r, work.states_of(i)[r], work.out_of(i) + r * work.out_columns);
+        StoreRow(context_, unit, block, r, work.states_of(i)[r],
+                 work.out_of(i) + r * work.out_columns);
       }
     }
   }
-  if (kernels_.leave != nullptr) kernels_.leave();
   tile_elements_[static_cast<size_t>(tile)] = elements;
   return absl::OkStatus();
 }
 
 double PlanEngine::RunUnit(const Unit& unit, const UnitWorkspace& work) const {
-  LoadQueries(unit, work);
-  const int64_t rows = split_.RowBlockCount(unit) * kTileRows;
-  std::fill(work.out, work.out + rows * work.out_columns, 0.0F);
-  std::fill(work.states, work.states + rows, RowState());
-  if (streamed_) return StreamedUnit(context_, call_, unit, work).Run();
+  LoadUnit(context_, unit, work);
+  if (streamed_) return StreamedUnit(context_, unit, work).Run();
   return PackedUnit(context_, *packed_, unit, work).Run();
 }
 
-void PlanEngine::LoadQueries(const Unit& unit, const UnitWorkspace& work) const {
-  const int64_t row_bytes = work.depth * ElementBytes(kernels_.operand);
+absl::Status PlanEngine::MergeGroup(int64_t group, Scratch& scratch) const {
+  const int64_t columns = RoundUp(context_.problem().value_dim, kLaneCount);
+  ATTN_RETURN_IF_ERROR(scratch.Reserve(columns * static_cast<int64_t>(sizeof(float))));
+  scratch.Reset();
+  auto* out = scratch.Take<float>(columns);
+  const Unit unit = split_.UnitAt(group * split_.split_count());
   for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
     const RowBlock block = split_.RowBlockAt(unit, i);
     for (int64_t r = 0; r < block.rows; ++r) {
-      const int64_t query =
-          unit.queries.original(unit.queries.begin + block.first_query + r % block.queries);
-      LoadQuery(call_, kernels_, unit.b, unit.head + block.head + r / block.queries, query,
-                context_.scale.query_sign, work.depth,
-                work.queries + (i * kTileRows + r) * row_bytes);
+      const RowState state = split_outputs_->Merge(group, i, r, context_.scale.factor, out);
+      StoreRow(context_, unit, block, r, state, out);
     }
   }
-}
-
-PlanEngine::Part PlanEngine::PartOf(int64_t index) const {
-  std::byte* bytes = parts_.data() + index * Part::Bytes(call_.problem, split_);
-  auto* out = reinterpret_cast<float*>(bytes);
-  const int64_t columns = RoundUp(call_.problem.value_dim, kLaneCount);
-  return {out, reinterpret_cast<RowState*>(out + Part::Rows(split_) * columns)};
-}
-
-void PlanEngine::KeepPart(int64_t index, const Unit& unit, const UnitWorkspace& work) const {
-  const Part part = PartOf(index);
-  for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
-    const int64_t rows = split_.RowBlockAt(unit, i).rows;
-    const int64_t first = i * split_.max_rows();
-    std::copy_n(work.out_of(i), rows * work.out_columns, part.out + first * work.out_columns);
-    std::copy_n(work.states_of(i), rows, part.states + first);
-  }
-}
-
-// Each part is weighed by 2^(its maximum - the highest).
-void PlanEngine::MergeParts(int64_t rows_index, float* out) const {
-  const int64_t first_part = rows_index * split_.part_count();
-  const int64_t columns = RoundUp(call_.problem.value_dim, kLaneCount);
-  const Unit unit = split_.UnitAt(first_part);
-  for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
-    const RowBlock block = split_.RowBlockAt(unit, i);
-    for (int64_t r = 0; r < block.rows; ++r) {
-      const int64_t row = i * split_.max_rows() + r;
-      RowState merged;
-      for (int64_t p = 0; p < split_.part_count(); ++p) {
-        merged.max = std::max(merged.max, PartOf(first_part + p).states[row].max);
-      }
-      std::fill_n(out, columns, 0.0F);
-      for (int64_t p = 0; p < split_.part_count(); ++p) {
-        const Part part = PartOf(first_part + p);
-        const RowState& state = part.states[row];
-        if (state.sum == 0) continue;  // Saw nothing.
-        const float weight = std::exp2((state.max - merged.max) * context_.scale.factor);
-        merged.sum += state.sum * weight;
-        const float* from = part.out + row * columns;
-        for (int64_t c = 0; c < columns; ++c) out[c] += from[c] * weight;
-      }
-      StoreRow(unit, block, r, merged, out);
-    }
-  }
-}
-
-void PlanEngine::StoreRow(const Unit& unit, const RowBlock& block, int64_t row,
-                          const RowState& state, const float* out) const {
-  const int64_t query =
-      unit.queries.original(unit.queries.begin + block.first_query + row % block.queries);
-  const int64_t head = unit.head + block.head + row / block.queries;
-  const float factor = state.sum == 0 ? 0 : 1 / state.sum;
-  const MutableTensorView& to = call_.out;
-  if (to.stride(3) == 1) {
-    kernels_.store_row(out, factor, to.dtype, call_.problem.value_dim,
-                       TokenAddress(to, unit.b, head, query));
-  } else {
-    std::array<float, kMaxHeadDim> scaled;
-    for (int64_t c = 0; c < call_.problem.value_dim; ++c) {
-      scaled[static_cast<size_t>(c)] = out[c] * factor;
-    }
-    attn::StoreRow(scaled.data(), unit.b, head, query, to);
-  }
-  if (call_.lse.empty()) return;
-  const double log2_sum = std::log2(static_cast<double>(state.sum)) + context_.headroom +
-                          static_cast<double>(state.max) * context_.scale.factor;
-  *call_.lse.row<float>(unit.b, head, query) =
-      state.sum == 0 ? -std::numeric_limits<float>::infinity()
-                     : static_cast<float>(log2_sum * std::numbers::ln2);
+  return absl::OkStatus();
 }
 
 }  // namespace attn

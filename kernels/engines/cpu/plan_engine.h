@@ -1,9 +1,9 @@
 // THE engine of the CPU: blocked online softmax over any plan, implicit or explicit.
 //
 // Phase 0 packs the keys and values that the plan lists (packed_blocks.h). Phase 1 runs units
-// (work_split.h): rows that share keys, against a part of their row of the plan, score tile by
-// score tile (packed_unit.h, or streamed_unit.h where rows are few). Phase 2 merges the parts of
-// rows that were cut by keys. What is computed, in which order, depends on the call, the plan and
+// (work_split.h): rows that share keys, against a stretch of their row of the plan, score tile by
+// score tile (packed_unit.h, or streamed_unit.h where rows are few). Phase 2 merges rows whose keys
+// were split (split_outputs.h). What is computed, in which order, depends on the call, the plan and
 // the instruction set alone: neither the number of workers nor the order of tiles shows.
 #ifndef ATTN_KERNELS_ENGINES_CPU_PLAN_ENGINE_H_
 #define ATTN_KERNELS_ENGINES_CPU_PLAN_ENGINE_H_
@@ -17,13 +17,13 @@
 #include "kernels/core/attention_call.h"
 #include "kernels/core/backend.h"
 #include "kernels/core/block_plan.h"
-#include "kernels/core/buffer_pool.h"
 #include "kernels/core/run_stats.h"
 #include "kernels/core/scratch.h"
 #include "kernels/engines/cpu/cpu_device.h"
 #include "kernels/engines/cpu/packed_blocks.h"
-#include "kernels/engines/cpu/packed_unit.h"
+#include "kernels/engines/cpu/split_outputs.h"
 #include "kernels/engines/cpu/tile_kernels.h"
+#include "kernels/engines/cpu/unit_context.h"
 #include "kernels/engines/cpu/unit_workspace.h"
 #include "kernels/engines/cpu/work_split.h"
 
@@ -39,7 +39,7 @@ class PlanEngine {
   static int64_t DenseBytes(const AttentionProblem& problem, const CpuDevice& device,
                             int64_t block_q, int64_t block_k);
 
-  // The plan's own error if it does not fit the call, RESOURCE_EXHAUSTED if the system has no
+  // ValidatePlan's error if the plan does not fit the call, RESOURCE_EXHAUSTED if the system has no
   // memory.
   static absl::StatusOr<std::unique_ptr<PlanEngine>> Create(const AttentionCall& call,
                                                             const Plan& plan, CpuDevice& device);
@@ -50,6 +50,9 @@ class PlanEngine {
   // After all tiles.
   RunStats stats() const;
 
+  // Taken from the device's workspace.
+  int64_t workspace_bytes() const;
+
  private:
   PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDevice& device, bool streamed);
 
@@ -58,26 +61,13 @@ class PlanEngine {
   double ListedElements() const;
   absl::Status RunUnits(int64_t tile, Scratch& scratch);
   double RunUnit(const Unit& unit, const UnitWorkspace& work) const;
-  void LoadQueries(const Unit& unit, const UnitWorkspace& work) const;
+  absl::Status MergeGroup(int64_t group, Scratch& scratch) const;
 
-  // Of unit `index`, as its rows stand in a part; parts are kept until they are merged.
-  struct Part;
-  Part PartOf(int64_t index) const;
-  void KeepPart(int64_t index, const Unit& unit, const UnitWorkspace& work) const;
-  void MergeParts(int64_t rows_index, float* out) const;
-
-  // Divides by the sum and writes one row and its LSE.
-  void StoreRow(const Unit& unit, const RowBlock& block, int64_t row, const RowState& state,
-                const float* out) const;
-
-  const AttentionCall& call_;
-  const Plan& plan_;
   const bool streamed_;
-  const TileKernels& kernels_;
   const WorkSplit split_;
   const UnitContext context_;
-  std::optional<PackedBlocks> packed_;  // Unless streamed.
-  BufferPool::Lease parts_;
+  std::optional<PackedBlocks> packed_;         // Unless streamed.
+  std::optional<SplitOutputs> split_outputs_;  // Where keys are split.
   int64_t units_per_tile_ = 1;
   double dense_elements_ = 0;
   std::vector<double> tile_elements_;  // Written by each tile, summed in order.

@@ -22,14 +22,14 @@ int64_t StreamedUnit::CopyFloats(const AttentionCall& call) {
   return TokenAddresses::CopyFloats(call.k) + TokenAddresses::CopyFloats(call.v);
 }
 
-StreamedUnit::StreamedUnit(const UnitContext& context, const AttentionCall& call, const Unit& unit,
-                           const UnitWorkspace& work)
+StreamedUnit::StreamedUnit(const UnitContext& context, const Unit& unit, const UnitWorkspace& work)
     : context_(context),
       unit_(unit),
       work_(work),
       block_(context.split.RowBlockAt(unit, 0)),
-      keys_(call.k, unit.b, unit.kv_head, work.copies),
-      values_(call.v, unit.b, unit.kv_head, work.copies + TokenAddresses::CopyFloats(call.k)) {}
+      keys_(context.call.k, unit.b, unit.kv_head, work.copies),
+      values_(context.call.v, unit.b, unit.kv_head,
+              work.copies + TokenAddresses::CopyFloats(context.call.k)) {}
 
 double StreamedUnit::Run() {
   if (std::holds_alternative<ImplicitPlan>(context_.plan)) {
@@ -41,9 +41,9 @@ double StreamedUnit::Run() {
 }
 
 void StreamedUnit::RunDenseRow() {
-  const IntervalMask& mask = context_.problem.mask;
+  const IntervalMask& mask = context_.problem().mask;
   const KeyInterval seen = mask.VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
-  const PartRange windows = context_.split.PartOf(unit_, CeilDivide(seen.size(), kTileColumns));
+  const BlockRange windows = context_.split.BlocksOf(unit_, CeilDivide(seen.size(), kTileColumns));
   for (int64_t i = windows.begin; i < windows.end; ++i) {
     const int64_t begin = seen.begin + i * kTileColumns;
     const TokenRange keys = {begin, std::min(begin + kTileColumns, seen.end)};
@@ -54,10 +54,10 @@ void StreamedUnit::RunDenseRow() {
 void StreamedUnit::RunListedRow() {
   const auto& plan = std::get<BlockPlan>(context_.plan);
   const PlanRow row = RowOf(plan, unit_.b, unit_.head, unit_.query_block);
-  const PartRange part = context_.split.PartOf(unit_, static_cast<int64_t>(row.size()));
+  const BlockRange share = context_.split.BlocksOf(unit_, static_cast<int64_t>(row.size()));
   const int64_t first_query =
       unit_.queries.begin - QueryBlock(context_.plan, unit_.query_block).begin;
-  for (int64_t i = part.begin; i < part.end; ++i) {
+  for (int64_t i = share.begin; i < share.end; ++i) {
     const PlanEntry& entry = row[static_cast<size_t>(i)];
     const TokenRange block = KeyBlock(context_.plan, entry.key_block);
     const int64_t row_words = VisibilityWords(block.size());
@@ -65,10 +65,12 @@ void StreamedUnit::RunListedRow() {
       const TokenRange keys = block.Slice(first, std::min(kTileColumns, block.size() - first));
       TileVisibility visibility;
       if (entry.mask == BlockMask::kInterval) {
-        visibility = EvaluateMask(context_.problem.mask, unit_.b, unit_.queries, keys, work_.words);
+        visibility =
+            EvaluateMask(context_.problem().mask, unit_.b, unit_.queries, keys, work_.words);
       } else if (entry.mask == BlockMask::kBits) {
-        visibility = {plan.bit_tiles.data() + entry.bits + first_query * row_words + first / 64,
-                      row_words, block_.queries, keys.size()};
+        visibility = {
+            plan.bit_tiles.data() + entry.bits + first_query * row_words + first / kWordBits,
+            row_words, block_.queries, keys.size()};
       }
       RunTokens(keys, visibility);
     }
@@ -106,7 +108,7 @@ void StreamedUnit::RunRows(int64_t first, int64_t rows) {
       {.queries = reinterpret_cast<const float*>(work_.queries) + first * work_.depth,
        .tokens = keys_.data(),
        .dtype = keys_.dtype(),
-       .dim = context_.problem.head_dim,
+       .dim = context_.problem().head_dim,
        .scores = work_.scores,
        .stride = kTileColumns,
        .rows = rows,
@@ -123,7 +125,7 @@ void StreamedUnit::RunRows(int64_t first, int64_t rows) {
                          .stride = kTileColumns,
                          .tokens = values_.data(),
                          .dtype = values_.dtype(),
-                         .dim = context_.problem.value_dim,
+                         .dim = context_.problem().value_dim,
                          .carry = work_.carry,
                          .out = work_.out + first * work_.out_columns,
                          .rows = rows,

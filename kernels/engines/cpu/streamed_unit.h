@@ -6,8 +6,10 @@
 #include <cstdint>
 
 #include "kernels/core/attention_call.h"
-#include "kernels/engines/cpu/packed_unit.h"
+#include "kernels/engines/cpu/plan_tokens.h"
+#include "kernels/engines/cpu/tile_visibility.h"
 #include "kernels/engines/cpu/token_addresses.h"
+#include "kernels/engines/cpu/unit_context.h"
 #include "kernels/engines/cpu/unit_workspace.h"
 #include "kernels/engines/cpu/work_split.h"
 
@@ -24,10 +26,10 @@ class StreamedUnit {
   static int64_t CopyFloats(const AttentionCall& call);
 
   // `context.kernels` is an fp32 table.
-  StreamedUnit(const UnitContext& context, const AttentionCall& call, const Unit& unit,
-               const UnitWorkspace& work);
+  StreamedUnit(const UnitContext& context, const Unit& unit, const UnitWorkspace& work);
 
-  // Takes in the unit's part of its row of the plan; returns the number of score elements computed.
+  // Takes in the unit's share of its row of the plan; returns the number of score elements
+  // computed.
   double Run();
 
  private:

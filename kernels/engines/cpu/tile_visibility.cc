@@ -9,7 +9,6 @@
 namespace attn {
 namespace {
 
-constexpr int64_t kWordBits = 64;
 constexpr uint64_t kAllOnes = ~uint64_t{0};
 
 // The lowest `count` bits, 0 <= count <= 64.

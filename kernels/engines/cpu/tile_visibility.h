@@ -4,11 +4,14 @@
 
 #include <cstdint>
 
+#include "kernels/core/ceil_divide.h"
 #include "kernels/core/mask.h"
 #include "kernels/engines/cpu/plan_tokens.h"
 #include "kernels/engines/cpu/tile_kernels.h"
 
 namespace attn {
+
+inline constexpr int64_t kWordBits = 64;
 
 // Bits of queries x keys, least significant first, each query starting a new word. Bits past the
 // last key of a query may have any value. Borrows the words.
@@ -20,14 +23,14 @@ struct TileVisibility {
 
   const uint64_t* query(int64_t index) const { return words + index * words_per_query; }
   bool Sees(int64_t index, int64_t key) const {
-    return ((query(index)[key / 64] >> (key % 64)) & 1U) != 0;
+    return ((query(index)[key / kWordBits] >> (key % kWordBits)) & 1U) != 0;
   }
   // Number of visible elements.
   int64_t Count() const;
 };
 
 // Words of one query over `keys` keys.
-constexpr int64_t VisibilityWords(int64_t keys) { return (keys + 63) / 64; }
+constexpr int64_t VisibilityWords(int64_t keys) { return CeilDivide(keys, kWordBits); }
 
 // Evaluates the mask on the original positions of queries and keys. `words` has room for
 // queries.size() * VisibilityWords(keys.size()).

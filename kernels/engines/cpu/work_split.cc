@@ -1,6 +1,7 @@
 #include "kernels/engines/cpu/work_split.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "kernels/core/ceil_divide.h"
 
@@ -10,17 +11,15 @@ namespace {
 // Units enough to keep many cores busy to the end of a call.
 constexpr int64_t kManyUnits = 64;
 
-// A part has at least so many keys, which is worth its merging.
-constexpr int64_t kMinPartKeys = 512;
+// A split has at least so many keys, which is worth its merging.
+constexpr int64_t kMinSplitKeys = 512;
 
 constexpr int64_t kSmallestQueryBlock = kTileRows;
 
-// The largest divisor of `count` that is at most `limit`, and at least 1.
-int64_t LargestDivisor(int64_t count, int64_t limit) {
-  int64_t divisor = std::clamp<int64_t>(limit, 1, count);
-  while (count % divisor != 0) --divisor;
-  return divisor;
-}
+// Most work of a unit while it has more than 64 rows: 5 to 10 milliseconds. With fewer rows panels
+// would be read too often.
+constexpr double kUnitFlops = 2e9;
+constexpr int64_t kSmallestLongQueryBlock = 64;
 
 }  // namespace
 
@@ -28,6 +27,11 @@ int64_t WorkSplit::DenseQueryBlock(const AttentionProblem& problem) {
   int64_t block = kMaxUnitRows;
   while (block > kSmallestQueryBlock &&
          problem.batch * problem.heads * CeilDivide(problem.query_len, block) < kManyUnits) {
+    block /= 2;
+  }
+  while (block > kSmallestLongQueryBlock &&
+         problem.Flops(static_cast<double>(block) * static_cast<double>(problem.key_len)) >
+             kUnitFlops) {
     block /= 2;
   }
   return block;
@@ -39,20 +43,34 @@ int64_t WorkSplit::DenseBytes(const AttentionProblem& problem, int64_t block_q) 
   return chunks * static_cast<int64_t>(sizeof(Chunk));
 }
 
-// Units of a call that is cut are fewer than kManyUnits, and less than twice that with their parts.
-// Each has room for the rows of the longest, so that the last one of a head may double them.
-int64_t WorkSplit::MaxPartRows(const AttentionProblem& problem) {
-  const int64_t max_parts = std::min(problem.key_len / kMinPartKeys, kManyUnits);
-  if (max_parts < 2) return 0;
-  const int64_t rows = 2 * problem.batch * problem.heads * RoundUp(problem.query_len, kTileRows);
-  return std::min(rows * max_parts, 2 * kManyUnits * kMaxUnitRows);
+// Where keys are split, groups are fewer than kManyUnits, and units less than twice that. Each has
+// room for the rows of the longest chunk: with query blocks of 257 to 272 the chunks of 273 queries
+// are 256, 16 and 1 long, which is the worst, 768 rows for 288.
+int64_t WorkSplit::MaxSplitRows(const AttentionProblem& problem) {
+  const int64_t max_splits = std::min(problem.key_len / kMinSplitKeys, kManyUnits);
+  if (max_splits < 2) return 0;
+  const int64_t rows = 3 * problem.batch * problem.heads * RoundUp(problem.query_len, kTileRows);
+  return std::min(rows * max_splits, 2 * kManyUnits * kMaxUnitRows);
 }
 
 WorkSplit::WorkSplit(const AttentionProblem& problem, const Plan& plan)
     : problem_(problem), plan_(plan) {
   CutChunks();
-  const int64_t wanted_parts = CeilDivide(kManyUnits, rows_count());
-  part_count_ = std::clamp<int64_t>(problem.key_len / kMinPartKeys, 1, wanted_parts);
+  OrderGroups();
+  const int64_t wanted = std::min(CeilDivide(kManyUnits, group_count()), LongestRow());
+  split_count_ =
+      std::clamp<int64_t>(problem.key_len / kMinSplitKeys, 1, std::max<int64_t>(wanted, 1));
+}
+
+// Blocks of keys of the longest row: no use in more splits.
+int64_t WorkSplit::LongestRow() const {
+  const auto* listed = std::get_if<BlockPlan>(&plan_);
+  if (listed == nullptr) return problem_.key_len;
+  int64_t longest = 0;
+  for (size_t row = 0; row + 1 < listed->row_begin.size(); ++row) {
+    longest = std::max(longest, listed->row_begin[row + 1] - listed->row_begin[row]);
+  }
+  return longest;
 }
 
 void WorkSplit::CutChunks() {
@@ -69,37 +87,65 @@ void WorkSplit::CutChunks() {
   // once for all of them.
   const auto* listed = std::get_if<BlockPlan>(&plan_);
   const bool shared = listed == nullptr || listed->heads == 1;
-  const int64_t group = shared ? problem_.heads / problem_.kv_heads : 1;
-  heads_per_block_ = LargestDivisor(group, kTileRows / longest);
+  group_heads_ = shared ? problem_.heads / problem_.kv_heads : 1;
   const int64_t blocks_of_a_head = CeilDivide(longest, kTileRows);
-  const int64_t max_blocks = kMaxUnitRows / kTileRows;
-  heads_per_unit_ =
-      heads_per_block_ * LargestDivisor(group / heads_per_block_, max_blocks / blocks_of_a_head);
-  max_row_blocks_ = heads_per_unit_ / heads_per_block_ * blocks_of_a_head;
+  const int64_t most_blocks = std::max<int64_t>(1, kMaxUnitRows / kTileRows / blocks_of_a_head);
+  heads_per_block_ = std::clamp<int64_t>(kTileRows / longest, 1, group_heads_);
+  heads_per_unit_ = std::min(heads_per_block_ * most_blocks, group_heads_);
+  max_row_blocks_ = CeilDivide(heads_per_unit_, heads_per_block_) * blocks_of_a_head;
   max_rows_ = std::min(heads_per_block_ * longest, kTileRows);
 }
 
-int64_t WorkSplit::rows_count() const {
-  return problem_.batch * (problem_.heads / heads_per_unit_) * static_cast<int64_t>(chunks_.size());
+int64_t WorkSplit::head_units() const {
+  return problem_.heads / group_heads_ * CeilDivide(group_heads_, heads_per_unit_);
+}
+
+int64_t WorkSplit::group_count() const {
+  return problem_.batch * head_units() * static_cast<int64_t>(chunks_.size());
 }
 
 Unit WorkSplit::UnitAt(int64_t index) const {
-  const auto chunk_count = static_cast<int64_t>(chunks_.size());
-  const int64_t head_groups = problem_.heads / heads_per_unit_;
-  Unit unit;
-  unit.part = index % part_count_;
-  unit.rows = index / part_count_;
-  const Chunk& chunk = chunks_[static_cast<size_t>(chunk_count - 1 - unit.rows % chunk_count)];
-  unit.query_block = chunk.query_block;
-  unit.queries = chunk.queries;
-  unit.head = unit.rows / chunk_count % head_groups * heads_per_unit_;
-  unit.b = unit.rows / chunk_count / head_groups;
-  unit.kv_head = problem_.kv_head(unit.head);
+  const int64_t place = index / split_count_;
+  Unit unit = GroupAt(group_order_.empty() ? place : group_order_[static_cast<size_t>(place)]);
+  unit.group = place;
+  unit.split = index % split_count_;
   return unit;
 }
 
+Unit WorkSplit::GroupAt(int64_t group) const {
+  const auto chunk_count = static_cast<int64_t>(chunks_.size());
+  const int64_t units_of_a_group = CeilDivide(group_heads_, heads_per_unit_);
+  const Chunk& chunk = chunks_[static_cast<size_t>(chunk_count - 1 - group % chunk_count)];
+  const int64_t head_unit = group / chunk_count % head_units();
+  const int64_t first_of_group = head_unit % units_of_a_group * heads_per_unit_;
+  Unit unit;
+  unit.query_block = chunk.query_block;
+  unit.queries = chunk.queries;
+  unit.head = head_unit / units_of_a_group * group_heads_ + first_of_group;
+  unit.heads = std::min(heads_per_unit_, group_heads_ - first_of_group);
+  unit.kv_head = problem_.kv_head(unit.head);
+  unit.b = group / chunk_count / head_units();
+  return unit;
+}
+
+// By the octave of the row's length: rows of nearly the same length keep their order, in which
+// those of a head share its cached keys.
+void WorkSplit::OrderGroups() {
+  const auto* listed = std::get_if<BlockPlan>(&plan_);
+  if (listed == nullptr) return;
+  std::vector<int> octaves;
+  for (int64_t group = 0; group < group_count(); ++group) {
+    const Unit unit = GroupAt(group);
+    octaves.push_back(std::bit_width(RowOf(*listed, unit.b, unit.head, unit.query_block).size()));
+    group_order_.push_back(static_cast<int32_t>(group));
+  }
+  std::stable_sort(group_order_.begin(), group_order_.end(), [&octaves](int32_t a, int32_t b) {
+    return octaves[static_cast<size_t>(a)] > octaves[static_cast<size_t>(b)];
+  });
+}
+
 int64_t WorkSplit::RowBlockCount(const Unit& unit) const {
-  return heads_per_unit_ / heads_per_block_ * CeilDivide(unit.queries.size(), kTileRows);
+  return CeilDivide(unit.heads, heads_per_block_) * CeilDivide(unit.queries.size(), kTileRows);
 }
 
 // More than kTileRows queries are never stacked: heads_per_block_ is then 1.
@@ -109,7 +155,7 @@ RowBlock WorkSplit::RowBlockAt(const Unit& unit, int64_t index) const {
   block.head = index / blocks_of_a_head * heads_per_block_;
   block.first_query = index % blocks_of_a_head * kTileRows;
   block.queries = std::min(kTileRows, unit.queries.size() - block.first_query);
-  block.rows = heads_per_block_ * block.queries;
+  block.rows = std::min(heads_per_block_, unit.heads - block.head) * block.queries;
   return block;
 }
 

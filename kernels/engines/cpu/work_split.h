@@ -26,18 +26,20 @@ struct RowBlock {
 };
 
 // Queries of a block of the plan, of one sample and of heads that share their keys, against one of
-// `part_count` parts of their row of the plan.
+// `split_count` stretches of their row of the plan.
 struct Unit {
   int64_t b = 0;
-  int64_t head = 0;
+  int64_t head = 0;   // The first.
+  int64_t heads = 1;  // That share their keys.
   int64_t kv_head = 0;
   int64_t query_block = 0;
   TokenRange queries;
-  int64_t part = 0;
-  int64_t rows = 0;  // Of its parts: which rows they share, from 0 to rows_count - 1.
+  int64_t split = 0;
+  int64_t group = 0;  // Units of a group have the same rows and different splits.
 };
 
-struct PartRange {
+// Blocks of keys [begin, end) of a row of the plan.
+struct BlockRange {
   int64_t begin = 0;
   int64_t end = 0;
 };
@@ -47,34 +49,36 @@ class WorkSplit {
  public:
   WorkSplit(const AttentionProblem& problem, const Plan& plan);
 
-  // Query block of a dense plan for a problem: as large as leaves work for many cores.
+  // Query block of a dense plan for a problem: as large as leaves work for many cores, and units
+  // that other calls need not wait for long.
   static int64_t DenseQueryBlock(const AttentionProblem& problem);
 
   // Most bytes that the split of a dense call in query blocks of `block_q` or more takes.
   static int64_t DenseBytes(const AttentionProblem& problem, int64_t block_q);
 
-  // Most rows that all parts of a dense call together have; 0 if it is not cut into parts.
-  static int64_t MaxPartRows(const AttentionProblem& problem);
+  // Most rows that all units of a dense call together have where keys are split; 0 where they are
+  // not.
+  static int64_t MaxSplitRows(const AttentionProblem& problem);
 
-  // Parts follow each other, then the units of a head, the last first: under a causal mask it is
-  // the longest, and a short one ends the call.
-  int64_t unit_count() const { return rows_count() * part_count_; }
+  // The splits of a group follow each other. Groups of much work come first, so that a short one
+  // ends the call: of a dense plan those of a head, the last first, which under a causal mask is
+  // the longest; of an explicit one those of the longest rows, to a factor of two, and else in
+  // order.
+  int64_t unit_count() const { return group_count() * split_count_; }
   Unit UnitAt(int64_t index) const;
 
-  // Units but for their parts.
-  int64_t rows_count() const;
+  int64_t group_count() const;
 
-  // Parts that each unit's row of the plan is cut into, to be merged: more than one where units are
-  // few and keys many.
-  int64_t part_count() const { return part_count_; }
+  // Stretches that a row of the plan is cut into, whose outputs are to be merged: more than one
+  // where groups are few and keys many (split-KV, flash-decoding).
+  int64_t split_count() const { return split_count_; }
 
-  int64_t heads_per_unit() const { return heads_per_unit_; }
   int64_t max_row_blocks() const { return max_row_blocks_; }  // Of a unit.
   int64_t max_rows() const { return max_rows_; }              // Of a row block.
 
-  // The unit's part of `count` blocks of keys.
-  PartRange PartOf(const Unit& unit, int64_t count) const {
-    return {count * unit.part / part_count_, count * (unit.part + 1) / part_count_};
+  // The unit's share of `count` blocks of keys.
+  BlockRange BlocksOf(const Unit& unit, int64_t count) const {
+    return {count * unit.split / split_count_, count * (unit.split + 1) / split_count_};
   }
 
   int64_t RowBlockCount(const Unit& unit) const;
@@ -87,15 +91,21 @@ class WorkSplit {
   };
 
   void CutChunks();
+  void OrderGroups();
+  Unit GroupAt(int64_t group) const;
+  int64_t head_units() const;  // Units of one chunk and sample, but for their splits.
+  int64_t LongestRow() const;
 
   const AttentionProblem& problem_;
   const Plan& plan_;
   std::vector<Chunk> chunks_;
+  int64_t group_heads_ = 1;  // That share keys and rows of the plan.
   int64_t heads_per_block_ = 1;
   int64_t heads_per_unit_ = 1;
   int64_t max_row_blocks_ = 1;
   int64_t max_rows_ = 1;
-  int64_t part_count_ = 1;
+  int64_t split_count_ = 1;
+  std::vector<int32_t> group_order_;  // Empty: as they are.
 };
 
 }  // namespace attn

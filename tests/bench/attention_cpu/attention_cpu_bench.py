@@ -124,7 +124,7 @@ def parse_arguments():
     parser.add_argument("--isa", default="auto", help="instruction set of our engine")
     parser.add_argument("--shapes", default="", help="regular expression that names must match")
     parser.add_argument("--repeats", type=int, default=7, help="rounds, at least 1")
-    parser.add_argument("--minutes", type=float, default=10,
+    parser.add_argument("--minutes", type=float, default=13,
                         help="after which rows take no more than three rounds")
     parser.add_argument("--quick", action="store_true",
                         help="four shapes alone, and no sparse plan")
@@ -162,7 +162,7 @@ def measure(arguments, worker, peers):
         for dtype in shapes.DTYPES:
             for row in bench.rows(shape, dtype):
                 figures.add_row(row)
-    if not arguments.quick:
+    if not arguments.quick and not arguments.shapes:
         for dtype in shapes.DTYPES:
             figures.add_sparse(bench.sparse(dtype))
     return figures

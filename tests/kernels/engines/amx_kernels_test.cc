@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -10,6 +11,7 @@
 #include "kernels/core/float16.h"
 #include "kernels/engines/cpu/tile_kernels.h"
 #include "tests/kernels/engines/amx_kernels_fixture.h"
+#include "tests/kernels/engines/nan_bits.h"
 
 #if defined(__x86_64__)
 namespace attn {
@@ -102,6 +104,33 @@ TEST_F(AmxKernels, HiddenScoresAreMinusInfinity) {
     const int64_t column = i % kColumns;
     const bool visible = row >= 6 || ((words[row % 3 * 2 + column / 64] >> (column % 64)) & 1) != 0;
     ASSERT_EQ(scores[i], visible ? static_cast<float>(i) : -kInfinity) << i;
+  }
+}
+
+TEST_F(AmxKernels, NanScorePassesTheMaximumByAndStaysInTheSum) {
+  constexpr int64_t kColumns = 96;
+  for (const uint32_t bits : kFloat32Nans) {
+    for (const int64_t at : {0, 15, 63, 64, 95}) {
+      const Floats scores(kTileRows * kTileColumns);
+      std::fill(scores.data(), scores.data() + kColumns, 1.0F);
+      scores[at] = std::bit_cast<float>(bits);
+      RowState state;
+      float carry = 0;
+      kernels_.update_softmax({.scores = scores.data(),
+                               .stride = kTileColumns,
+                               .rows = 1,
+                               .columns = kColumns,
+                               .scale = 1,
+                               .headroom = 7,
+                               .states = &state,
+                               .carry = &carry});
+      EXPECT_EQ(state.max, 1) << std::hex << bits;
+      EXPECT_TRUE(std::isnan(state.sum)) << std::hex << bits;
+      const auto* weights = reinterpret_cast<const uint16_t*>(scores.data());
+      for (int64_t c = 0; c < kColumns; ++c) {
+        ASSERT_EQ(std::isnan(BFloat16ToFloat(weights[c])), c == at) << std::hex << bits;
+      }
+    }
   }
 }
 

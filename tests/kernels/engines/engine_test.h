@@ -5,12 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstring>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/core/registry.h"
 #include "tests/kernels/engines/conformance.h"
+#include "tests/kernels/engines/nan_bits.h"
 #include "tests/kernels/engines/run_call.h"
 #include "tests/support/random_tensors.h"
 #include "tests/support/run_inline.h"
@@ -33,6 +36,12 @@ class EngineTest : public testing::TestWithParam<TestedEngine> {
     ASSERT_TRUE(result.ok()) << result.status();
   }
 
+  // One of the dtype's NaNs, by turns.
+  static uint32_t NanBits(int64_t turn) {
+    const std::span<const uint32_t> nans = NansOf(GetParam().dtype);
+    return nans[static_cast<size_t>(turn) % nans.size()];
+  }
+
   const Backend& backend() const { return *registry_.Find(GetParam().backend); }
   Roundoff roundoff() const { return RoundoffOf(GetParam()); }
 
@@ -53,6 +62,20 @@ inline std::string EngineName(const testing::TestParamInfo<TestedEngine>& tested
 
 inline void SetRow(OwnedTensor& tensor, int64_t b, int64_t h, int64_t s, double value) {
   for (int64_t d = 0; d < tensor.view().dim(3); ++d) tensor.Set(b, h, s, d, value);
+}
+
+// As stored.
+inline void SetBits(OwnedTensor& tensor, int64_t b, int64_t h, int64_t s, int64_t d,
+                    uint32_t bits) {
+  const MutableTensorView view = tensor.view();
+  const int64_t element =
+      b * view.stride(0) + h * view.stride(1) + s * view.stride(2) + d * view.stride(3);
+  const int64_t bytes = BitWidth(view.dtype) / 8;
+  std::memcpy(view.data + element * bytes, &bits, static_cast<size_t>(bytes));
+}
+
+inline void SetRowBits(OwnedTensor& tensor, int64_t b, int64_t h, int64_t s, uint32_t bits) {
+  for (int64_t d = 0; d < tensor.view().dim(3); ++d) SetBits(tensor, b, h, s, d, bits);
 }
 
 inline std::vector<double> OutRow(const OwnedCall& call, int64_t b, int64_t h, int64_t s) {

@@ -98,7 +98,7 @@ TEST_P(RandomPlans, AgreeWithTheOracleAndCountTheirElements) {
       OwnedCall call(shape);
       const BlockPlan plan = RandomPlan(call.call.problem, GetParam().plan, random);
       const OracleResult oracle = PlanOracle(call.call, plan);
-      for (const CpuIsa isa : TestedIsas()) {
+      for (const CpuIsa isa : TestedIsas(dtype)) {
         SCOPED_TRACE(absl::StrCat(Name(isa), " ", Name(dtype), " round ", round));
         call.PoisonOutputs();
         const absl::StatusOr<RunStats> stats = RunPlan(call.call, plan, isa);
@@ -106,6 +106,7 @@ TEST_P(RandomPlans, AgreeWithTheOracleAndCountTheirElements) {
         EXPECT_EQ(Disagreement(call, oracle, RoundoffOn(isa, dtype)), "");
         EXPECT_NEAR(stats->computed_elements, oracle.elements, 1e-9 * oracle.elements);
         EXPECT_EQ(stats->dense_elements, call.call.problem.VisibleElements());
+        if (isa != CpuIsa::kPortable) continue;  // Tiles are the same on all.
         const std::vector<std::byte> out = call.out.Bytes();
         call.PoisonOutputs();
         ASSERT_TRUE(RunPlan(call.call, plan, isa, /*first_tile=*/3).ok());
@@ -124,11 +125,12 @@ TEST(PlanEngine, AnExplicitPlanOfAllBlocksIsDenseAttention) {
     shape.weights = false;
     OwnedCall call(shape);
     const AttentionProblem& problem = call.call.problem;
-    if (problem.VisibleElements() > 4e4) continue;  // Of masks and lengths enough remain.
+    // Of masks and lengths enough remain.
+    if (problem.VisibleElements() > 2e4 || problem.dtype == DType::kFloat16) continue;
     const OracleResult oracle = DenseOracle(call.call);
     const BlockPlan plan =
         ImplicitPlan{.block_q = 64, .block_k = 48, .mask = &problem.mask}.Materialise();
-    for (const CpuIsa isa : TestedIsas()) {
+    for (const CpuIsa isa : TestedIsas(problem.dtype)) {
       call.PoisonOutputs();
       ASSERT_TRUE(RunPlan(call.call, plan, isa).ok());
       EXPECT_EQ(Disagreement(call, oracle, RoundoffOn(isa, problem.dtype)), "")
@@ -137,15 +139,23 @@ TEST(PlanEngine, AnExplicitPlanOfAllBlocksIsDenseAttention) {
   }
 }
 
-TEST(PlanEngine, APlanThatListsNothingGivesEmptyRows) {
-  for (const CpuIsa isa : TestedIsas()) {
-    OwnedCall call({.query_len = 10, .key_len = 20});
-    const BlockPlan plan = {.q_offsets = {0, 10}, .k_offsets = {0, 20}, .row_begin = {0, 0}};
-    const absl::StatusOr<RunStats> stats = RunPlan(call.call, plan, isa);
-    ASSERT_TRUE(stats.ok()) << stats.status();
-    EXPECT_EQ(stats->sparsity(), 1);
-    for (const double value : call.out.Values()) EXPECT_EQ(value, 0);
-    for (const double value : call.lse.Values()) EXPECT_EQ(value, -kInfinity);
+// fp32 and fp16 inputs do not meet the bf16 kernels of the sets that have them.
+TEST(PlanEngine, OtherInputsOnSetsOfBf16RunAsOnAvx512) {
+  std::mt19937_64 random(12);
+  for (const DType dtype : {DType::kFloat32, DType::kFloat16}) {
+    CallShape shape = kGrouped;
+    shape.dtype = dtype;
+    OwnedCall call(shape);
+    const BlockPlan plan = RandomPlan(call.call.problem, {.permuted = true}, random);
+    for (const CpuIsa isa : TestedIsas(DType::kBFloat16)) {
+      if (isa <= CpuIsa::kAvx512) continue;
+      call.PoisonOutputs();
+      ASSERT_TRUE(RunPlan(call.call, plan, CpuIsa::kAvx512).ok());
+      const std::vector<std::byte> out = call.out.Bytes();
+      call.PoisonOutputs();
+      ASSERT_TRUE(RunPlan(call.call, plan, isa).ok());
+      EXPECT_EQ(call.out.Bytes(), out) << Name(dtype) << " on " << Name(isa);
+    }
   }
 }
 
@@ -196,25 +206,51 @@ INSTANTIATE_TEST_SUITE_P(Engines, PlanNumbers,
                          testing::ValuesIn(TestedFlash({DType::kFloat32, DType::kBFloat16})),
                          EngineName);
 
-TEST_P(PlanNumbers, UnlistedAndHiddenNanDoesNotLeak) {
-  // Keys 0..31 are unlisted, of 32..63 every second one is hidden by bits; all those are NaN.
-  OwnedCall call(Shape({.query_len = 40, .key_len = 96}));
-  const auto hidden = [](int64_t key) { return key < 32 || (key < 64 && key % 2 == 1); };
-  for (int64_t head = 0; head < 2; ++head) {
-    for (int64_t key = 0; key < 96; ++key) {
-      if (!hidden(key)) continue;
-      SetRow(call.k, 0, head, key, kNan);
-      SetRow(call.v, 0, head, key, kNan);
-    }
+TEST_P(PlanNumbers, APlanThatListsNothingGivesEmptyRows) {
+  OwnedCall call(Shape({.query_len = 10, .key_len = 20}));
+  const BlockPlan plan = {.q_offsets = {0, 10}, .k_offsets = {0, 20}, .row_begin = {0, 0}};
+  const absl::StatusOr<RunStats> stats = RunPlan(call.call, plan, GetParam().isa);
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  EXPECT_EQ(stats->sparsity(), 1);
+  for (const double value : call.out.Values()) EXPECT_EQ(value, 0);
+  for (const double value : call.lse.Values()) EXPECT_EQ(value, -kInfinity);
+}
+
+TEST_P(PlanNumbers, APlanOnThreadsIsThePlanOnOne) {
+  std::mt19937_64 random(13);
+  for (const CallShape& shape : {kGrouped, kLongDecode}) {
+    OwnedCall call(Shape(shape));
+    // Without pools the rows of the second are streamed.
+    const BlockPlan plan =
+        RandomPlan(call.call.problem, {.permuted = true, .levels = false}, random);
+    ASSERT_TRUE(RunPlan(call.call, plan, GetParam().isa).ok());
+    const std::vector<std::byte> out = call.out.Bytes();
+    call.PoisonOutputs();
+    ASSERT_TRUE(RunPlanOnThreads(call.call, plan, GetParam().isa, /*threads=*/4, /*seed=*/5).ok());
+    EXPECT_EQ(call.out.Bytes(), out);
   }
-  const BlockPlan plan = {
-      .q_offsets = {0, 40},
-      .k_offsets = {0, 32, 64, 96},
-      .row_begin = {0, 2},
-      .entries = {{.key_block = 1, .mask = BlockMask::kBits, .bits = 0}, {.key_block = 2}},
-      .bit_tiles = std::vector<uint64_t>(40, 0x5555555555555555U)};
-  ASSERT_TRUE(RunPlan(call.call, plan, GetParam().isa).ok());
-  EXPECT_EQ(Disagreement(call, PlanOracle(call.call, plan), roundoff()), "");
+}
+
+// Keys 0..31 are unlisted, of 32..63 every second one is hidden by bits; all those are NaN.
+TEST_P(PlanNumbers, UnlistedAndHiddenNanDoesNotLeak) {
+  for (const int32_t queries : {4, 40}) {  // Streamed and packed.
+    OwnedCall call(Shape({.query_len = queries, .key_len = 96}));
+    for (int64_t key = 0; key < 64; ++key) {
+      if (key >= 32 && key % 2 == 0) continue;
+      for (int64_t head = 0; head < 2; ++head) {
+        SetRowBits(call.k, 0, head, key, NanBits(key / 2));
+        SetRowBits(call.v, 0, head, key, NanBits(key / 2 + 1));
+      }
+    }
+    const BlockPlan plan = {
+        .q_offsets = {0, queries},
+        .k_offsets = {0, 32, 64, 96},
+        .row_begin = {0, 2},
+        .entries = {{.key_block = 1, .mask = BlockMask::kBits, .bits = 0}, {.key_block = 2}},
+        .bit_tiles = std::vector<uint64_t>(static_cast<size_t>(queries), 0x5555555555555555U)};
+    ASSERT_TRUE(RunPlan(call.call, plan, GetParam().isa).ok());
+    EXPECT_EQ(Disagreement(call, PlanOracle(call.call, plan), roundoff()), "") << queries;
+  }
 }
 
 // Each query sees the keys of its own parity: what some rows of a tile see, the others do not.

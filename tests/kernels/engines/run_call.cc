@@ -20,7 +20,9 @@
 namespace attn {
 namespace {
 
-absl::Status RunPhase(Execution& execution, int phase, int threads, uint64_t seed) {
+// `execution` is an Execution or a PlanEngine.
+template <typename Tiles>
+absl::Status RunPhase(Tiles& execution, int phase, int threads, uint64_t seed) {
   std::vector<int64_t> order(static_cast<size_t>(execution.phase(phase).tiles));
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), std::mt19937_64(seed));
@@ -51,7 +53,7 @@ std::ostream& operator<<(std::ostream& out, const TestedEngine& engine) {
 std::vector<TestedEngine> TestedFlash(const std::vector<DType>& dtypes) {
   std::vector<TestedEngine> engines;
   for (const DType dtype : dtypes) {
-    for (const CpuIsa isa : TestedIsas()) {
+    for (const CpuIsa isa : TestedIsas(dtype)) {
       engines.push_back({absl::StrCat("flash_", Name(isa), "_", Name(dtype)), "flash", isa, dtype});
     }
   }
@@ -68,9 +70,13 @@ std::vector<TestedEngine> TestedEngines(const std::vector<DType>& dtypes) {
   return engines;
 }
 
-std::vector<CpuIsa> TestedIsas() {
+std::vector<CpuIsa> TestedIsas(DType dtype) {
   std::vector<CpuIsa> isas = SupportedCpuIsas();
   if (GetAmxSupport() == AmxSupport::kEmulated) isas.push_back(CpuIsa::kAmxBf16);
+  const auto same_kernels = [dtype](CpuIsa a, CpuIsa b) {
+    return &TileKernelsFor(a, dtype) == &TileKernelsFor(b, dtype);
+  };
+  isas.erase(std::unique(isas.begin(), isas.end(), same_kernels), isas.end());
   return isas;
 }
 
@@ -136,6 +142,19 @@ absl::Status RunInterleaved(const Backend& backend,
   }
   for (Running& call : running) ATTN_RETURN_IF_ERROR(call.execution->Finish().status());
   return absl::OkStatus();
+}
+
+absl::StatusOr<RunStats> RunPlanOnThreads(const AttentionCall& call, const Plan& plan, CpuIsa isa,
+                                          int threads, uint64_t seed) {
+  const IsaInUse in_use(isa);
+  CpuDevice device;
+  device.isa = isa;
+  ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<PlanEngine> engine,
+                        PlanEngine::Create(call, plan, device));
+  for (int phase = 0; phase < PlanEngine::kPhaseCount; ++phase) {
+    ATTN_RETURN_IF_ERROR(RunPhase(*engine, phase, threads, seed));
+  }
+  return engine->stats();
 }
 
 absl::StatusOr<RunStats> RunPlan(const AttentionCall& call, const Plan& plan, CpuIsa isa,

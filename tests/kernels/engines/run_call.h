@@ -31,12 +31,14 @@ struct TestedEngine {
 };
 std::ostream& operator<<(std::ostream& out, const TestedEngine& engine);
 
-// All of them, or those of backend `flash` alone, with inputs of these dtypes.
+// All of them, or those of backend `flash` alone, with inputs of these dtypes, on each of
+// TestedIsas.
 std::vector<TestedEngine> TestedEngines(const std::vector<DType>& dtypes);
 std::vector<TestedEngine> TestedFlash(const std::vector<DType>& dtypes);
 
-// All that the CPU's engine runs here, ascending: AMX under an emulator where the machine lacks it.
-std::vector<CpuIsa> TestedIsas();
+// All that the CPU's engine runs here, ascending, but those that take another's kernels for inputs
+// of the dtype. AMX under an emulator where the machine lacks it.
+std::vector<CpuIsa> TestedIsas(DType dtype);
 
 // While it lives, calls may run on the instruction set.
 class IsaInUse {
@@ -63,6 +65,10 @@ absl::Status RunInterleaved(const Backend& backend, const std::vector<const Atte
 // Runs the CPU's engine on a plan, the tiles of each phase in turn from `first_tile` around.
 absl::StatusOr<RunStats> RunPlan(const AttentionCall& call, const Plan& plan, CpuIsa isa,
                                  int64_t first_tile = 0);
+
+// Likewise, the tiles of each phase in an order drawn from `seed` on `threads` threads.
+absl::StatusOr<RunStats> RunPlanOnThreads(const AttentionCall& call, const Plan& plan, CpuIsa isa,
+                                          int threads, uint64_t seed);
 
 }  // namespace attn
 

@@ -1,152 +1,23 @@
 // Every table of tile kernels that this machine runs, against plain double-precision arithmetic.
 #include "kernels/engines/cpu/tile_kernels.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <cstring>
-#include <limits>
 #include <random>
-#include <string>
-#include <tuple>
 #include <vector>
 
-#include "gtest/gtest.h"
-#include "kernels/core/aligned_buffer.h"
-#include "kernels/core/float16.h"
+#include "tests/kernels/engines/nan_bits.h"
+#include "tests/kernels/engines/tile_kernels_fixture.h"
 
 namespace attn {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+class TileKernelsTest : public TileTest {};
 
-struct NamedTable {
-  CpuIsa isa;
-  DType dtype;
-
-  const TileKernels& table() const { return TileKernelsFor(isa, dtype); }
-};
-
-// Tiles of AMX have their own test, under emulation where the machine lacks them.
-std::vector<NamedTable> Tables() {
-  std::vector<NamedTable> tables;
-  for (const CpuIsa isa : SupportedCpuIsas()) {
-    if (isa == CpuIsa::kAmxBf16) continue;
-    for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
-      tables.push_back({isa, dtype});
-    }
-  }
-  return tables;
-}
-
-// Memory that starts on a cache line.
-template <typename T>
-class Aligned {
- public:
-  explicit Aligned(int64_t count)
-      : buffer_(AlignedBuffer::Allocate(count * static_cast<int64_t>(sizeof(T)))) {
-    std::fill(data(), data() + count, T{});
-  }
-  T* data() { return reinterpret_cast<T*>(buffer_.data()); }
-  T& operator[](int64_t i) { return data()[i]; }
-
- private:
-  AlignedBuffer buffer_;
-};
-
-uint16_t Half(DType dtype, float value) {
-  return dtype == DType::kFloat16 ? FloatToFloat16(value) : FloatToBFloat16(value);
-}
-float Widened(DType dtype, float value) {
-  if (dtype == DType::kFloat32) return value;
-  const uint16_t half = Half(dtype, value);
-  return dtype == DType::kFloat16 ? Float16ToFloat(half) : BFloat16ToFloat(half);
-}
-
-// Tokens of `dim` elements in a dtype, and what they are worth.
-class Tokens {
- public:
-  Tokens(DType dtype, int64_t count, int64_t dim, uint32_t seed)
-      : dtype_(dtype), dim_(dim), values_(static_cast<size_t>(count * dim)) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> normal;
-    for (float& value : values_) value = Widened(dtype, normal(random));
-    Store();
-  }
-  void Set(int64_t token, int64_t d, float value) {
-    values_[static_cast<size_t>(token * dim_ + d)] = value;
-    Store();
-  }
-  double At(int64_t token, int64_t d) const {
-    return values_[static_cast<size_t>(token * dim_ + d)];
-  }
-  const void* Address(int64_t token) const {
-    return bytes_.data() + token * dim_ * BitWidth(dtype_) / 8;
-  }
-  DType dtype() const { return dtype_; }
-  int64_t dim() const { return dim_; }
-
- private:
-  void Store() {
-    bytes_.resize(values_.size() * static_cast<size_t>(BitWidth(dtype_) / 8));
-    for (size_t i = 0; i < values_.size(); ++i) {
-      if (dtype_ == DType::kFloat32) {
-        std::memcpy(bytes_.data() + 4 * i, &values_[i], 4);
-      } else {
-        const uint16_t half = Half(dtype_, values_[i]);
-        std::memcpy(bytes_.data() + 2 * i, &half, 2);
-      }
-    }
-  }
-
-  DType dtype_;
-  int64_t dim_;
-  std::vector<float> values_;
-  std::vector<std::byte> bytes_;
-};
-
-// Packed keys or values of up to kTileColumns tokens, as PackedBlocks lays them out.
-struct PackedTokens {
-  Aligned<std::byte> bytes{4 * kTileColumns * 256};
-  int64_t padded = 0;
-  int64_t group_bytes = 0;
-  bool finite = true;
-};
-
-std::vector<const void*> GroupOf(const Tokens& tokens, int64_t first, int64_t count) {
-  std::vector<const void*> group(kLaneCount, nullptr);
-  for (int64_t i = 0; i < std::min(kLaneCount, count - first); ++i) {
-    group[static_cast<size_t>(i)] = tokens.Address(first + i);
-  }
-  return group;
-}
-
-PackedTokens PackKeysOf(const TileKernels& kernels, const Tokens& tokens, int64_t count) {
-  PackedTokens packed;
-  const int64_t depth = RoundUp(tokens.dim(), kernels.depth_multiple);
-  packed.padded = RoundUp(count, kLaneCount);
-  packed.group_bytes = kLaneCount * depth * ElementBytes(kernels.operand);
-  for (int64_t t = 0; t < packed.padded; t += kLaneCount) {
-    kernels.pack_keys({.group = {GroupOf(tokens, t, count).data(), tokens.dtype(), tokens.dim()},
-                       .depth = depth,
-                       .to = packed.bytes.data() + t / kLaneCount * packed.group_bytes});
-  }
-  return packed;
-}
-
-PackedTokens PackValuesOf(const TileKernels& kernels, const Tokens& tokens, int64_t count) {
-  PackedTokens packed;
-  packed.padded = RoundUp(count, kLaneCount);
-  packed.group_bytes = packed.padded * kLaneCount * ElementBytes(kernels.operand);
-  for (int64_t t = 0; t < packed.padded; t += kLaneCount) {
-    const bool finite = kernels.pack_values(
-        {.group = {GroupOf(tokens, t, count).data(), tokens.dtype(), tokens.dim()},
-         .to = packed.bytes.data() + t * kLaneCount * ElementBytes(kernels.operand),
-         .group_bytes = packed.group_bytes});
-    packed.finite = packed.finite && finite;
-  }
-  return packed;
-}
+INSTANTIATE_TEST_SUITE_P(, TileKernelsTest, testing::ValuesIn(TestedTables()), TableName);
 
 // Queries or weights: rows in the operand's form, `stride` four-byte words apart.
 Aligned<float> Operands(const TileKernels& kernels, const std::vector<std::vector<double>>& rows,
@@ -166,6 +37,12 @@ Aligned<float> Operands(const TileKernels& kernels, const std::vector<std::vecto
   return words;
 }
 
+float WeightAt(const TileKernels& kernels, const float* row, int64_t column) {
+  return kernels.operand == Operand::kFloat32
+             ? row[column]
+             : BFloat16ToFloat(reinterpret_cast<const uint16_t*>(row)[column]);
+}
+
 std::vector<std::vector<double>> RowsOf(const Tokens& tokens, int64_t count) {
   std::vector<std::vector<double>> rows(static_cast<size_t>(count));
   for (int64_t r = 0; r < count; ++r) {
@@ -175,16 +52,6 @@ std::vector<std::vector<double>> RowsOf(const Tokens& tokens, int64_t count) {
   }
   return rows;
 }
-
-class TileKernelsTest : public ::testing::TestWithParam<NamedTable> {
- protected:
-  const TileKernels& kernels_ = GetParam().table();
-  const DType dtype_ = GetParam().dtype;
-};
-
-INSTANTIATE_TEST_SUITE_P(, TileKernelsTest, ::testing::ValuesIn(Tables()), [](const auto& table) {
-  return std::string(Name(table.param.isa)) + "_" + std::string(Name(table.param.dtype));
-});
 
 TEST_P(TileKernelsTest, ScoresAreProductsOfQueriesAndKeys) {
   for (const int64_t dim : {1, 7, 16, 33, 64, 128, 256}) {
@@ -272,16 +139,6 @@ TEST_P(TileKernelsTest, ValuesAreWeighedAndCarriedOver) {
   }
 }
 
-TEST_P(TileKernelsTest, PackingTellsOfValuesThatAreNotFinite) {
-  for (const float value : {kInfinity, -kInfinity, kNan}) {
-    for (const int64_t at : {0, 8, 36}) {
-      Tokens values(dtype_, 20, 37, 5);
-      values.Set(19, at, value);
-      EXPECT_FALSE(PackValuesOf(kernels_, values, 20).finite) << value << " at " << at;
-    }
-  }
-}
-
 // One row through tiles of 48 columns, some hidden, against the softmax of all of them.
 TEST_P(TileKernelsTest, SoftmaxRunsOverTiles) {
   constexpr int64_t kColumns = 48;
@@ -298,7 +155,7 @@ TEST_P(TileKernelsTest, SoftmaxRunsOverTiles) {
     for (int64_t r = 0; r < kTileRows; ++r) {
       for (int64_t c = 0; c < kColumns; ++c) {
         const bool hidden = r == 3 || (c + r) % 7 == 0;  // Row 3 sees nothing.
-        const float score = hidden ? -kInfinity : normal(random);
+        const float score = hidden ? -kFloatInfinity : normal(random);
         scores[r * kTileColumns + c] = score;
         all[static_cast<size_t>((r * kTiles + tile) * kColumns + c)] = score;
       }
@@ -324,12 +181,11 @@ TEST_P(TileKernelsTest, SoftmaxRunsOverTiles) {
       sums[static_cast<size_t>(r)] *= carry[r];
       for (int64_t c = 0; c < kColumns; ++c) {
         const float* row = scores.data() + r * kTileColumns;
-        const float weight = kernels_.operand == Operand::kFloat32
-                                 ? row[c]
-                                 : BFloat16ToFloat(reinterpret_cast<const uint16_t*>(row)[c]);
+        const float weight = WeightAt(kernels_, row, c);
         const float score = all[static_cast<size_t>((r * kTiles + tile) * kColumns + c)];
-        const double expected =
-            score == -kInfinity ? 0 : std::exp2((double{score} - state.max) * kScale - kHeadroom);
+        const double expected = score == -kFloatInfinity
+                                    ? 0
+                                    : std::exp2((double{score} - state.max) * kScale - kHeadroom);
         const double rounding = kernels_.operand == Operand::kFloat32 ? 4e-6 : 0x1p-8;
         ASSERT_NEAR(weight, expected, expected * rounding + 1e-37) << "row " << r;
         sums[static_cast<size_t>(r)] += expected;
@@ -340,27 +196,37 @@ TEST_P(TileKernelsTest, SoftmaxRunsOverTiles) {
     const auto row = static_cast<size_t>(r);
     EXPECT_NEAR(states[row].sum, sums[row], 1e-5 * sums[row]);
     EXPECT_LE(states[row].sum, 1);
-    EXPECT_EQ(states[row].max == -kInfinity, r == 3);
+    EXPECT_EQ(states[row].max == -kFloatInfinity, r == 3);
   }
 }
 
+// Of a row of 96: steps of several vectors, and what is left over.
 TEST_P(TileKernelsTest, NanScorePassesTheMaximumByAndStaysInTheSum) {
-  for (const int64_t at : {0, 5, 15, 16, 31}) {
-    Aligned<float> scores(kTileColumns);
-    std::fill(scores.data(), scores.data() + 32, 1.0F);
-    scores[at] = kNan;
-    RowState state;
-    float carry = 0;
-    kernels_.update_softmax({.scores = scores.data(),
-                             .stride = kTileColumns,
-                             .rows = 1,
-                             .columns = 32,
-                             .scale = 1,
-                             .headroom = 5,
-                             .states = &state,
-                             .carry = &carry});
-    EXPECT_EQ(state.max, 1) << at;
-    EXPECT_TRUE(std::isnan(state.sum)) << at;
+  constexpr int64_t kColumns = 96;
+  for (const uint32_t bits : kFloat32Nans) {
+    for (const int64_t at : {0, 5, 15, 16, 31, 63, 64, 80, 95}) {
+      for (const float others : {1.0F, -kFloatInfinity}) {
+        SCOPED_TRACE(testing::Message() << std::hex << bits << std::dec << " at " << at);
+        Aligned<float> scores(kTileRows * kTileColumns);
+        std::fill(scores.data(), scores.data() + kColumns, others);
+        scores[at] = std::bit_cast<float>(bits);
+        RowState state;
+        float carry = 0;
+        kernels_.update_softmax({.scores = scores.data(),
+                                 .stride = kTileColumns,
+                                 .rows = 1,
+                                 .columns = kColumns,
+                                 .scale = 1,
+                                 .headroom = 7,
+                                 .states = &state,
+                                 .carry = &carry});
+        EXPECT_EQ(state.max, others);
+        EXPECT_TRUE(std::isnan(state.sum));
+        for (int64_t c = 0; c < kColumns; ++c) {
+          ASSERT_EQ(std::isnan(WeightAt(kernels_, scores.data(), c)), c == at) << c;
+        }
+      }
+    }
   }
 }
 
@@ -382,37 +248,10 @@ TEST_P(TileKernelsTest, HidesWhereABitIsNotSet) {
   for (int64_t r = 0; r < kTileRows; ++r) {
     for (int64_t c = 0; c < 200; ++c) {
       const uint64_t word = words[static_cast<size_t>(r % kQueries * 4 + c / 64)];
-      const float expected = ((word >> (c % 64)) & 1U) != 0 ? 0 : -kInfinity;
+      const float expected = ((word >> (c % 64)) & 1U) != 0 ? 0 : -kFloatInfinity;
       ASSERT_EQ(scores[r * kTileColumns + c], expected) << "row " << r << ", column " << c;
     }
   }
-}
-
-// Rows are widened and narrowed as core's conversions do it, bit for bit.
-TEST_P(TileKernelsTest, RowsConvertAsElementsDo) {
-  std::mt19937 random(8);
-  std::vector<float> special = {0,      -0.0F, 1,         65504, 65519.9F, 65520,  1e30F,
-                                -1e-7F, 6e-8F, kInfinity, kNan,  1e-40F,   3.4e38F};
-  std::normal_distribution<float> normal(0, 1000);
-  while (special.size() < 61) special.push_back(normal(random));
-  const auto dim = static_cast<int64_t>(special.size());
-  Aligned<float> from(64);
-  std::copy(special.begin(), special.end(), from.data());
-  std::vector<std::byte> stored(64 * 4);
-  kernels_.store_row(from.data(), 1, dtype_, dim, stored.data());
-  std::vector<float> loaded(64, -1);
-  kernels_.load_row(stored.data(), dtype_, dim, loaded.data());
-  for (int64_t d = 0; d < dim; ++d) {
-    const float expected = Widened(dtype_, from[d]);
-    const float actual = loaded[static_cast<size_t>(d)];
-    if (std::isnan(expected)) {
-      EXPECT_TRUE(std::isnan(actual)) << from[d];
-    } else {
-      EXPECT_EQ(actual, expected) << from[d];
-    }
-  }
-  EXPECT_EQ(loaded[static_cast<size_t>(dim)], -1);
-  EXPECT_EQ(stored[static_cast<size_t>(dim * BitWidth(dtype_) / 8)], std::byte{0});
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "kernels/engines/cpu/cpu_isa.h"
 #include "server/config/config_keys.h"
 #include "server/config/server_config.h"
+#include "server/executor/worker_placement.h"
 #include "tests/server/config/load_server_config.h"
 
 namespace attn {
@@ -55,6 +56,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bounds{"batch_delay_us", &ServerOptions::batch_delay_us, 0,
                kMaxBatchDelay / absl::Microseconds(1)}),
     [](const auto& test) { return std::string(test.param.key); });
+
+TEST(PartOptionsTest, EveryNodeOfTheConfigurationIsOneThatMemoryMayBePreferredOf) {
+  EXPECT_EQ(FindConfigKey("numa_node")->max, kMaxNodes - 1);
+}
 
 TEST(PartDefaultsTest, AreThoseOfTheConfiguration) {
   const ExecutorLimits limits = ExecutorLimitsOf({});

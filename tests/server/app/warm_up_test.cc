@@ -89,7 +89,9 @@ class WarmUpTest : public testing::Test {
     options.workers = 2;
     const std::unique_ptr<Executor> executor = Executor::Create(options, nullptr).value();
     WarmUp(registry, executor.get(), policy_.get(), log_.log(), [this] { return stopping_; });
-    EXPECT_TRUE(executor->Drain(absl::ZeroDuration())) << "a call outlived the warm-up";
+    const QueueLoad load = executor->load();
+    EXPECT_THAT(load.waiting_calls, Each(0)) << "a call outlived the warm-up";
+    EXPECT_THAT(load.running_calls, Each(0)) << "a call outlived the warm-up";
   }
 
   Runs runs_;

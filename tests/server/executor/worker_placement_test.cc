@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -112,6 +113,25 @@ TEST_F(WorkerPlacementTest, CpuThatIsNotThereIsRefusedBySystemAndNamed) {
   const auto executor = Executor::Create({0, {}, {{kMaxCpus - 1}, true}}, nullptr);
   EXPECT_EQ(executor.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(executor.status().message(), HasSubstr("CPUs 8191"));
+}
+
+// Of which the system would hear nothing.
+TEST_F(WorkerPlacementTest, CpusThatNoMaskHoldsAreRefused) {
+  for (const int cpu : {-1, kMaxCpus}) {
+    const auto executor = Executor::Create({0, {}, {{allowed_.front(), cpu}, false}}, nullptr);
+    EXPECT_EQ(executor.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(executor.status().message(),
+              absl::StrCat("CPU ", cpu, " is out of range, allowed: 0 to 8191"));
+  }
+}
+
+TEST(PreferMemoryOfNodeTest, NodesThatNoMaskHoldsAreRefused) {
+  for (const int node : {-1, kMaxNodes}) {
+    const absl::Status status = PreferMemoryOfNode(node);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(status.message(),
+              absl::StrCat("NUMA node ", node, " is out of range, allowed: 0 to 1023"));
+  }
 }
 
 }  // namespace

@@ -14,8 +14,6 @@
 
 #include "kernels/engines/cpu/isa/avx512_vector.h"
 #include "kernels/engines/cpu/isa/bf16_forms.h"
-#include "kernels/engines/cpu/isa/rows.h"
-#include "kernels/engines/cpu/isa/softmax.h"
 #include "kernels/engines/cpu/tile_kernels.h"
 
 namespace attn {
@@ -286,24 +284,20 @@ void AccumulateValues(const ValueTile& tile) {
                          .groups = tile.columns / kLaneCount});
 }
 
+constexpr TileKernels Kernels() {
+  TileKernels kernels = Bf16KernelsOf<Isa>();
+  kernels.depth_multiple = kStepDepth;
+  kernels.token_multiple = kStepDepth;
+  kernels.column_multiple = 2 * kLaneCount;
+  kernels.enter = EnterTiles;
+  kernels.leave = LeaveTiles;
+  kernels.compute_scores = ComputeScores;
+  kernels.accumulate_values = AccumulateValues;
+  return kernels;
+}
+
 }  // namespace
 
-const TileKernels kAmxBf16Kernels = {.isa = CpuIsa::kAmxBf16,
-                                     .operand = Operand::kBFloat16,
-                                     .depth_multiple = kStepDepth,
-                                     .token_multiple = kStepDepth,
-                                     .column_multiple = 2 * kLaneCount,
-                                     .enter = EnterTiles,
-                                     .leave = LeaveTiles,
-                                     .load_row = LoadRowAs<Isa>,
-                                     .store_row = StoreRowAs<Isa>,
-                                     .pack_keys = PackBf16Keys<Isa>,
-                                     .pack_values = PackBf16Values<Isa>,
-                                     .compute_scores = ComputeScores,
-                                     .hide_scores = HideScores<Isa>,
-                                     .update_softmax = UpdateSoftmax<Isa, Bf16Weights<Isa>>,
-                                     .accumulate_values = AccumulateValues,
-                                     .stream_scores = nullptr,
-                                     .stream_values = nullptr};
+constinit const TileKernels kAmxBf16Kernels = Kernels();
 
 }  // namespace attn

@@ -15,7 +15,7 @@ struct Avx2 {
   using Floats = VectorOf<kVectorBytes>::Floats;
   using Halves = VectorOf<kVectorBytes>::Halves;
 
-  static Floats Max(Floats a, Floats b) { return _mm256_max_ps(a, b); }  // b if a is NaN
+  static Floats Max(Floats a, Floats b) { return _mm256_max_ps(a, b); }  // b if either is NaN
 
   static __m128i Load(const uint16_t* from) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
@@ -31,6 +31,6 @@ struct Avx2 {
 
 }  // namespace
 
-const TileKernels kAvx2Kernels = Fp32KernelsOf<Avx2>(CpuIsa::kAvx2);
+constinit const TileKernels kAvx2Kernels = Fp32KernelsOf<Avx2>();
 
 }  // namespace attn

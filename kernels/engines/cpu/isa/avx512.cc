@@ -9,6 +9,6 @@ struct File {};
 
 }  // namespace
 
-const TileKernels kAvx512Kernels = Fp32KernelsOf<Avx512<File>>(CpuIsa::kAvx512);
+constinit const TileKernels kAvx512Kernels = Fp32KernelsOf<Avx512<File>>();
 
 }  // namespace attn

@@ -4,8 +4,6 @@
 #include "kernels/engines/cpu/isa/avx512_vector.h"
 #include "kernels/engines/cpu/isa/bf16_forms.h"
 #include "kernels/engines/cpu/isa/product.h"
-#include "kernels/engines/cpu/isa/rows.h"
-#include "kernels/engines/cpu/isa/softmax.h"
 
 namespace attn {
 namespace {
@@ -22,24 +20,15 @@ struct PairStep {
   }
 };
 
+constexpr TileKernels Kernels() {
+  TileKernels kernels = Bf16KernelsOf<Isa>();
+  kernels.compute_scores = ComputeScores<Isa, PairStep, 2>;
+  kernels.accumulate_values = AccumulateValues<Isa, PairStep, 2>;
+  return kernels;
+}
+
 }  // namespace
 
-const TileKernels kAvx512Bf16Kernels = {.isa = CpuIsa::kAvx512Bf16,
-                                        .operand = Operand::kBFloat16,
-                                        .depth_multiple = 2,
-                                        .token_multiple = 2,
-                                        .column_multiple = kLaneCount,
-                                        .enter = nullptr,
-                                        .leave = nullptr,
-                                        .load_row = LoadRowAs<Isa>,
-                                        .store_row = StoreRowAs<Isa>,
-                                        .pack_keys = PackBf16Keys<Isa>,
-                                        .pack_values = PackBf16Values<Isa>,
-                                        .compute_scores = ComputeScores<Isa, PairStep, 2>,
-                                        .hide_scores = HideScores<Isa>,
-                                        .update_softmax = UpdateSoftmax<Isa, Bf16Weights<Isa>>,
-                                        .accumulate_values = AccumulateValues<Isa, PairStep, 2>,
-                                        .stream_scores = nullptr,
-                                        .stream_values = nullptr};
+constinit const TileKernels kAvx512Bf16Kernels = Kernels();
 
 }  // namespace attn

@@ -19,7 +19,7 @@ struct Avx512 {
   using Floats = VectorOf<kVectorBytes>::Floats;
   using Halves = VectorOf<kVectorBytes>::Halves;
 
-  static Floats Max(Floats a, Floats b) { return _mm512_max_ps(a, b); }  // b if a is NaN
+  static Floats Max(Floats a, Floats b) { return _mm512_max_ps(a, b); }  // b if either is NaN
 
   static __m256i Load(const uint16_t* from) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));

@@ -1,4 +1,5 @@
-// What the bf16 tables share: packing of bf16 tokens in pairs, and weights rounded to bf16.
+// What the bf16 tables share, which is all but their products: packing of bf16 tokens in pairs, and
+// weights rounded to bf16.
 #ifndef ATTN_KERNELS_ENGINES_CPU_ISA_BF16_FORMS_H_
 #define ATTN_KERNELS_ENGINES_CPU_ISA_BF16_FORMS_H_
 
@@ -8,6 +9,8 @@
 
 #include "kernels/engines/cpu/isa/avx512_vector.h"
 #include "kernels/engines/cpu/isa/pack.h"
+#include "kernels/engines/cpu/isa/rows.h"
+#include "kernels/engines/cpu/isa/softmax.h"
 #include "kernels/engines/cpu/tile_kernels.h"
 
 namespace attn {
@@ -73,6 +76,27 @@ struct Bf16Weights {
     __builtin_memcpy(reinterpret_cast<uint16_t*>(row) + column, &rounded, sizeof rounded);
   }
 };
+
+// The table but for its products.
+template <typename Isa>
+constexpr TileKernels Bf16KernelsOf() {
+  return {.operand = Operand::kBFloat16,
+          .depth_multiple = 2,
+          .token_multiple = 2,
+          .column_multiple = kLaneCount,
+          .load_row = LoadRowAs<Isa>,
+          .store_row = StoreRowAs<Isa>,
+          .pack_keys = PackBf16Keys<Isa>,
+          .pack_values = PackBf16Values<Isa>,
+          .hide_scores = HideScores<Isa>,
+          .update_softmax = UpdateSoftmax<Isa, Bf16Weights<Isa>>,
+          .enter = nullptr,
+          .leave = nullptr,
+          .compute_scores = nullptr,
+          .accumulate_values = nullptr,
+          .stream_scores = nullptr,
+          .stream_values = nullptr};
+}
 
 }  // namespace attn
 

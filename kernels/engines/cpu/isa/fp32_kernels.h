@@ -13,21 +13,20 @@
 namespace attn {
 
 template <typename Isa>
-constexpr TileKernels Fp32KernelsOf(CpuIsa isa) {
-  return {.isa = isa,
-          .operand = Operand::kFloat32,
+constexpr TileKernels Fp32KernelsOf() {
+  return {.operand = Operand::kFloat32,
           .depth_multiple = 1,
           .token_multiple = 1,
           .column_multiple = kLaneCount,
-          .enter = nullptr,
-          .leave = nullptr,
           .load_row = LoadRowAs<Isa>,
           .store_row = StoreRowAs<Isa>,
           .pack_keys = PackKeys<Isa>,
           .pack_values = PackValues<Isa>,
-          .compute_scores = ComputeScores<Isa, Fp32Step<Isa>, 1>,
           .hide_scores = HideScores<Isa>,
           .update_softmax = UpdateSoftmax<Isa, Fp32Weights<Isa>>,
+          .enter = nullptr,
+          .leave = nullptr,
+          .compute_scores = ComputeScores<Isa, Fp32Step<Isa>, 1>,
           .accumulate_values = AccumulateValues<Isa, Fp32Step<Isa>, 1>,
           .stream_scores = RunStreamScores<Isa>,
           .stream_values = RunStreamValues<Isa>};

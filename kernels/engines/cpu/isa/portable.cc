@@ -1,4 +1,4 @@
-// Kernels for any processor: plain x86-64-v2, or another architecture's 16-byte vectors.
+// Kernels for any processor, by vectors of 16 bytes: on x86-64 they ask for SSE2 alone.
 #include "kernels/engines/cpu/isa/fp32_kernels.h"
 
 namespace attn {
@@ -13,7 +13,7 @@ struct Portable {
   using Words = VectorOf<kVectorBytes>::Words;
   using Halves = VectorOf<kVectorBytes>::Halves;
 
-  static Floats Max(Floats a, Floats b) { return a > b ? a : b; }  // b if a is NaN
+  static Floats Max(Floats a, Floats b) { return a > b ? a : b; }  // b if either is NaN
 
   static Words Widen(const uint16_t* from) { return Words{from[0], from[1], from[2], from[3]}; }
 
@@ -47,6 +47,6 @@ struct Portable {
 
 }  // namespace
 
-const TileKernels kPortableKernels = Fp32KernelsOf<Portable>(CpuIsa::kPortable);
+constinit const TileKernels kPortableKernels = Fp32KernelsOf<Portable>();
 
 }  // namespace attn

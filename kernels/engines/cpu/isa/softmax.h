@@ -37,7 +37,8 @@ template <typename Isa, int kVectors>
   for (int i = 0; i < kVectors; ++i) {
     // The integer goes straight into the exponent of p, which is near 1.
     const Words power = reinterpret_cast<Words>(p[i]) + (reinterpret_cast<Words>(rounded[i]) << 23);
-    x[i] = x[i] < kSmallest ? Floats{} : reinterpret_cast<Floats>(power);
+    // A NaN is neither above nor below: Max hands it on, whatever its payload did to `power`.
+    x[i] = x[i] >= kSmallest ? reinterpret_cast<Floats>(power) : Isa::Max(Floats{}, x[i]);
   }
 }
 

@@ -66,13 +66,17 @@ class Stream {
   static void Values(const StreamValues& tile) {
     const int64_t out_stride = (tile.dim + kLaneCount - 1) / kLaneCount * kLaneCount;
     const int64_t stride = S::RoundUp(tile.dim);
+    // What comes to `out`, summed apart: one sum over all calls would lose digits to its length.
     // Where steps overlap, both hold the same sums of the same terms.
+    alignas(64) float before[kStreamRows * kMaxHeadDim];
     alignas(64) float sums[kStreamRows * kMaxHeadDim];
     for (int64_t r = 0; r < tile.rows; ++r) {
       for (int64_t c = 0; c < tile.dim; c += S::kSize) {
         Floats parts[kParts];
         S::Split(tile.out + r * out_stride + S::Begin(c, tile.dim), parts);
         for (int p = 0; p < kParts; ++p) parts[p] *= tile.carry[r];
+        Store(parts, before + r * stride + c);
+        for (int p = 0; p < kParts; ++p) parts[p] = Floats{};
         Store(parts, sums + r * stride + c);
       }
     }
@@ -92,7 +96,10 @@ class Stream {
     for (int64_t r = 0; r < tile.rows; ++r) {
       for (int64_t c = 0; c < tile.dim; c += S::kSize) {
         Floats parts[kParts];
-        for (int p = 0; p < kParts; ++p) parts[p] = V::Load(sums + r * stride + c + p * V::kCount);
+        for (int p = 0; p < kParts; ++p) {
+          const int64_t at = r * stride + c + p * V::kCount;
+          parts[p] = V::Load(before + at) + V::Load(sums + at);
+        }
         S::Join(parts, tile.out + r * out_stride + S::Begin(c, tile.dim));
       }
     }

@@ -13,7 +13,7 @@
 //     static Floats FromBFloat16(const uint16_t* from);  // kCount elements, unaligned
 //     static Floats FromFloat16(const uint16_t* from);
 //     static Halves ToFloat16(Floats v);                 // Nearest even.
-//     static Floats Max(Floats a, Floats b);             // b where a is NaN
+//     static Floats Max(Floats a, Floats b);             // b where either is NaN
 //   };
 #ifndef ATTN_KERNELS_ENGINES_CPU_ISA_VECTOR_H_
 #define ATTN_KERNELS_ENGINES_CPU_ISA_VECTOR_H_
@@ -27,7 +27,6 @@ template <int kBytes>
 struct VectorOf {
   using Floats [[gnu::vector_size(kBytes)]] = float;
   using Words [[gnu::vector_size(kBytes)]] = uint32_t;
-  using Ints [[gnu::vector_size(kBytes)]] = int32_t;
   using Halves [[gnu::vector_size(kBytes / 2)]] = uint16_t;
 };
 
@@ -35,7 +34,6 @@ template <typename Isa>
 struct Vector {
   using Floats = typename VectorOf<Isa::kVectorBytes>::Floats;
   using Words = typename VectorOf<Isa::kVectorBytes>::Words;
-  using Ints = typename VectorOf<Isa::kVectorBytes>::Ints;
   static constexpr int kCount = Isa::kVectorBytes / 4;
 
   // Unaligned.
