@@ -72,7 +72,7 @@ void AddDecoding(Cases* cases) {
                                                   {2, 4101, 4, 64},
                                                   {7, 9000, 1, 40},
                                                   {16, 5000, 2, 64},
-                                                  {40, 4100, 2, 128}}) {
+                                                  {40, 4100, 2, 48}}) {
     CallShape shape = {
         .heads = heads, .kv_heads = 1, .query_len = queries, .key_len = keys, .head_dim = dim};
     AddToAll(absl::StrCat("decode_sq", queries, "_sk", keys), shape, cases);
@@ -210,7 +210,7 @@ void AddHeads(Cases* cases) {
   AddToAll("many_heads_gqa",
            {.batch = 3, .heads = 96, .kv_heads = 12, .query_len = 5, .key_len = 50, .head_dim = 16},
            cases);
-  CallShape huge = {.heads = 1, .kv_heads = 1, .query_len = 1100, .key_len = 1000, .head_dim = 64};
+  CallShape huge = {.heads = 1, .kv_heads = 1, .query_len = 1100, .key_len = 1000, .head_dim = 32};
   AddToAll("huge_head", huge, cases);
   huge.mask.causal = true;
   AddToAll("huge_head_causal", huge, cases);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/core/limits.h"
+#include "kernels/engines/cpu/tile_kernels.h"
 #include "tests/kernels/engines/conformance.h"
 #include "tests/kernels/engines/run_call.h"
 #include "tests/support/oracle.h"
@@ -26,8 +27,8 @@ std::vector<LargeBlocks> LargeBlockCases() {
   return {
       {"keys_streamed_fp32", 3, kMaxBlock, DType::kFloat32},
       {"keys_streamed_bf16", 3, kMaxBlock, DType::kBFloat16},
-      {"keys_packed_fp32", 9, kMaxBlock, DType::kFloat32},
-      {"keys_packed_bf16", 9, kMaxBlock, DType::kBFloat16},
+      {"keys_packed_fp32", kStreamRows + 1, kMaxBlock, DType::kFloat32},
+      {"keys_packed_bf16", kStreamRows + 1, kMaxBlock, DType::kBFloat16},
       {"queries_fp32", kMaxBlock, 3, DType::kFloat32},
       {"queries_bf16", kMaxBlock, 3, DType::kBFloat16},
   };

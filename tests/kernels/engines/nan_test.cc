@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/golden/tensor_compare.h"
+#include "kernels/engines/cpu/tile_kernels.h"
 #include "tests/kernels/engines/engine_test.h"
 #include "tests/kernels/engines/nan_bits.h"
 #include "tests/support/oracle.h"
@@ -191,9 +192,9 @@ TEST_P(Nans, ANanOfAnyBitsShowsWhereItIsSeenAndNowhereElse) {
   for (const PoisonedCall& poisoned : {PoisonedCall{"streamed q", Poisoned::kQuery, 3, 1},
                                        {"streamed k", Poisoned::kKey, 3, 1},
                                        {"streamed v", Poisoned::kValue, 3, 1},
-                                       {"packed q", Poisoned::kQuery, 37, 20},
-                                       {"packed k", Poisoned::kKey, 37, 20},
-                                       {"packed v", Poisoned::kValue, 37, 20}}) {
+                                       {"packed q", Poisoned::kQuery, kStreamRows + 5, 20},
+                                       {"packed k", Poisoned::kKey, kStreamRows + 5, 20},
+                                       {"packed v", Poisoned::kValue, kStreamRows + 5, 20}}) {
     CallShape shape = Shape({.query_len = poisoned.query_len,
                              .key_len = kKeys,
                              .head_dim = kDim,

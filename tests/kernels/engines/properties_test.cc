@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "client/golden/tensor_compare.h"
+#include "kernels/engines/cpu/tile_kernels.h"
 #include "tests/kernels/engines/engine_test.h"
 #include "tests/support/oracle.h"
 
@@ -200,6 +201,7 @@ TEST_P(Properties, SamplesAndHeadsDoNotMeet) {
   }
 }
 
+// Packed and streamed, with keys split and whole.
 std::vector<CallShape> MixedShapes() {
   return {
       {.batch = 2,
@@ -210,7 +212,7 @@ std::vector<CallShape> MixedShapes() {
        .head_dim = 64,
        .mask = {.causal = true}},
       {.heads = 8, .kv_heads = 1, .query_len = 1, .key_len = 5000, .head_dim = 64},
-      {.heads = 2, .kv_heads = 1, .query_len = 9, .key_len = 3000, .head_dim = 40},
+      {.heads = 2, .kv_heads = 1, .query_len = kStreamRows, .key_len = 2000, .head_dim = 40},
       {.batch = 16, .query_len = 20, .key_len = 20, .head_dim = 8},
       {.heads = 1, .kv_heads = 1, .query_len = 700, .key_len = 700, .mask = {.causal = true}},
   };
