@@ -136,6 +136,7 @@ def parse_arguments():
     arguments = parser.parse_args()
     if arguments.threads < 1 or arguments.repeats < 1:
         parser.error("--threads and --repeats are at least 1")
+    every_shape = not arguments.shapes
     arguments.shapes = [shape for shape in shapes.SHAPES if re.search(arguments.shapes, shape.name)
                         and (shape.quick or not arguments.quick)]
     if not arguments.shapes:
@@ -162,7 +163,7 @@ def measure(arguments, worker, peers):
         for dtype in shapes.DTYPES:
             for row in bench.rows(shape, dtype):
                 figures.add_row(row)
-    if not arguments.quick and not arguments.shapes:
+    if every_shape and not arguments.quick:
         for dtype in shapes.DTYPES:
             figures.add_sparse(bench.sparse(dtype))
     return figures
