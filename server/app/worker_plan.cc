@@ -56,7 +56,7 @@ absl::StatusOr<Cpus> CpusOfNode(int64_t node, const Cpus& allowed, const std::st
   if (!online.ok() || !Contains(*online, static_cast<int>(node))) {
     return absl::InvalidArgumentError(absl::StrCat("numa_node: no node ", node, ", ",
                                                    online.ok()
-                                                       ? absl::StrCat("this machine has ", nodes)
+                                                       ? absl::StrCat("allowed: ", nodes)
                                                        : "this system shows none; leave it at -1"));
   }
   const std::string text = FirstLine(absl::StrCat(root, kNodes, "node", node, "/cpulist"));

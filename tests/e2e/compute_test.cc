@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "cpu_isa: unknown value 'avx512_bf61'; did you mean 'avx512_bf16'?"},
         Mistake{"no_list", "worker_cpus: 0-\n", "worker_cpus: '0-' is no CPU"},
         Mistake{"cpu_not_there", "worker_cpus: '8191'\n", "worker_cpus: CPU 8191 of 8191 is "},
-        Mistake{"node_not_there", "numa_node: 1023\n", "numa_node: no node 1023, this "},
+        Mistake{"node_not_there", "numa_node: 1023\n", "numa_node: no node 1023, allowed"},
         Mistake{"node_out_of_range", "numa_node: -2\n",
                 "numa_node: -2 is out of range, allowed: -1 to 1023"}),
     [](const auto& test) { return test.param.name; });

@@ -128,15 +128,17 @@ def parse_arguments():
                         help="after which rows take no more than three rounds")
     parser.add_argument("--quick", action="store_true",
                         help="four shapes alone, and no sparse plan")
-    parser.add_argument("--worker", default=ROOT / "build/release/bin/attention_cpu_worker",
-                        help="our side")
+    parser.add_argument("--worker", type=pathlib.Path,
+                        default=ROOT / "build/release/bin/attention_cpu_worker", help="our side")
     parser.add_argument("--json", type=pathlib.Path, help="where the figures go")
     parser.add_argument("--markdown", type=pathlib.Path, help="where a table in Markdown goes")
     parser.add_argument("--plot", type=pathlib.Path, help="where a roofline plot (PNG) goes")
     arguments = parser.parse_args()
     if arguments.threads < 1 or arguments.repeats < 1:
         parser.error("--threads and --repeats are at least 1")
-    every_shape = not arguments.shapes
+    if not arguments.worker.exists():
+        parser.error(f"--worker {arguments.worker} is not there: `make build` makes it")
+    arguments.every_shape = not arguments.shapes
     arguments.shapes = [shape for shape in shapes.SHAPES if re.search(arguments.shapes, shape.name)
                         and (shape.quick or not arguments.quick)]
     if not arguments.shapes:
@@ -163,7 +165,7 @@ def measure(arguments, worker, peers):
         for dtype in shapes.DTYPES:
             for row in bench.rows(shape, dtype):
                 figures.add_row(row)
-    if every_shape and not arguments.quick:
+    if arguments.every_shape and not arguments.quick:
         for dtype in shapes.DTYPES:
             figures.add_sparse(bench.sparse(dtype))
     return figures

@@ -104,7 +104,7 @@ TEST_F(WorkerPlanTest, MistakesNameTheKeyTheValueAndWhatIsAllowed) {
        allowed},
       {"more_workers_than_cpus", 2, absl::StrCat(allowed_[0]), -1,
        "workers: 2 threads have no CPU each among the 1 of worker_cpus, ", "0 = one on each"},
-      {"no_such_node", 0, "", 7, "numa_node: no node 7, this machine has 0-2", ""},
+      {"no_such_node", 0, "", 7, "numa_node: no node 7, allowed: 0-2", ""},
       {"node_of_others", 0, "", 1,
        "numa_node: this process may run on no CPU of node 1, which has 8190-8191; allowed: ",
        allowed},
