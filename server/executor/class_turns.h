@@ -2,9 +2,15 @@
 #ifndef ATTN_SERVER_EXECUTOR_CLASS_TURNS_H_
 #define ATTN_SERVER_EXECUTOR_CLASS_TURNS_H_
 
+#include <algorithm>
+#include <cstdint>
+
 #include "server/executor/priority.h"
 
 namespace attn {
+
+// Most turns that a tile costs, however long it took: nobody is shut out for longer.
+inline constexpr int64_t kMaxOwedTurns = 64;
 
 // Interactive calls first, but every eighth turn is a batch call's if one wants it: an eighth costs
 // interactive calls at most 1/7 more time, and a batch call that takes a minute alone is done in
@@ -15,19 +21,26 @@ class ClassTurns {
   // for something else than its turn is passed over and has the first turn that it can take.
   Priority Take(bool interactive_can, bool batch_can, bool batch_waits) {
     if (batch_can && (!interactive_can || batch_due())) {
-      passed_over_ = 0;
+      passed_over_ = std::min<int64_t>(passed_over_, 0);
       return Priority::kBatch;
     }
     if ((batch_can || batch_waits) && !batch_due()) ++passed_over_;
     return Priority::kInteractive;
   }
 
+  // A batch call's tile took as long as so many turns more.
+  void Charge(int64_t turns) {
+    passed_over_ = std::max<int64_t>(passed_over_ - turns * kInteractiveTurns,
+                                     -kMaxOwedTurns * kInteractiveTurns);
+  }
+
   bool batch_due() const { return passed_over_ == kInteractiveTurns; }
 
  private:
-  static constexpr int kInteractiveTurns = 7;
+  static constexpr int64_t kInteractiveTurns = 7;
 
-  int passed_over_ = 0;  // Turns that batch calls could have used.
+  // Turns that batch calls could have used; below 0 while they owe some.
+  int64_t passed_over_ = 0;
 };
 
 }  // namespace attn

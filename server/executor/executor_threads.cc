@@ -70,7 +70,7 @@ void Executor::Impl::RunTile(const TileClaim& claim, Scratch& scratch) {
   scratch.Trim();
   mutex_.Lock();
   job.service += absl::FromChrono(service);
-  if (scheduler_.Return(job, std::move(status))) Continue(job);
+  if (scheduler_.Return(job, std::move(status), absl::FromChrono(service))) Continue(job);
 }
 
 void Executor::Impl::Continue(ScheduledJob& job) {

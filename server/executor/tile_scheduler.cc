@@ -10,6 +10,9 @@ bool NeedsSlot(const ScheduledJob& job) {
   return !job.launched && !job.job().backend->launches_batches();
 }
 
+// What a turn is meant to take: well above the tiles of ordinary calls.
+constexpr absl::Duration kTurnTime = absl::Milliseconds(1);
+
 // Slots that batch calls may hold.
 int64_t BatchSlots(int64_t max_running) {
   return std::max<int64_t>(1, max_running - std::max<int64_t>(1, max_running / 4));
@@ -31,8 +34,10 @@ ScheduledJob& TileScheduler::Admit(std::unique_ptr<ScheduledJob> job, int64_t ti
 std::optional<TileClaim> TileScheduler::Claim() {
   if (!has_claimable()) return std::nullopt;
   const Line& batch = line(Priority::kBatch);
-  Line& turn = line(turns_.Take(!line(Priority::kInteractive).ready.empty(), !batch.ready.empty(),
-                                !batch.full.empty()));
+  const Priority priority = turns_.Take(!line(Priority::kInteractive).ready.empty(),
+                                        !batch.ready.empty(), !batch.full.empty());
+  PassOver(priority);
+  Line& turn = line(priority);
   ScheduledJob& job = *turn.ready.front().offered.begin()->second;
   turn.ready.splice(turn.ready.end(), turn.ready, turn.ready.begin());
   TileClaim claim;
@@ -64,7 +69,29 @@ void TileScheduler::Launch(ScheduledJob& job, TileClaim& claim) {
   }
 }
 
-bool TileScheduler::Return(ScheduledJob& job, absl::Status status) {
+void TileScheduler::PassOver(Priority priority) {
+  Line& its = line(priority);
+  for (size_t n = its.ready.size(); n > 1 && its.ready.size() > 1; --n) {
+    if (its.ready.front().owed_turns == 0) return;
+    --its.ready.front().owed_turns;
+    its.ready.splice(its.ready.end(), its.ready, its.ready.begin());
+    Settle(priority);
+  }
+}
+
+void TileScheduler::Charge(const ScheduledJob& job, absl::Duration service) {
+  const int64_t turns = std::min<int64_t>(service / kTurnTime, kMaxOwedTurns);
+  if (turns <= 0) return;
+  if (job.job().priority == Priority::kBatch) turns_.Charge(turns);
+  Callers& callers = CallersOf(job);
+  const auto known = callers.find(job.job().caller_id);
+  if (known == callers.end()) return;  // Offers nothing now.
+  Caller& caller = *known->second;
+  caller.owed_turns = std::min(caller.owed_turns + turns, kMaxOwedTurns);
+}
+
+bool TileScheduler::Return(ScheduledJob& job, absl::Status status, absl::Duration service) {
+  Charge(job, service);
   if (!status.ok()) Halt(job, std::move(status));
   const bool tiles_left = job.stop.ok() && job.next_tile < job.tiles;
   if (job.in_flight == 1 && !tiles_left) return true;
@@ -77,7 +104,7 @@ void TileScheduler::Offer(ScheduledJob& job, int64_t tiles) {
   job.next_tile = 0;
   job.in_flight = 0;
   Line& its = line(job.job().priority);
-  auto& callers = its.callers[job.job().backend->launches_batches() ? 1 : 0];
+  Callers& callers = CallersOf(job);
   const std::string& id = job.job().caller_id;
   auto known = callers.find(id);
   if (known == callers.end()) {
@@ -133,7 +160,7 @@ void TileScheduler::Halt(ScheduledJob& job, absl::Status why) {
 
 void TileScheduler::Withdraw(ScheduledJob& job) {
   Line& its = line(job.job().priority);
-  auto& callers = its.callers[job.job().backend->launches_batches() ? 1 : 0];
+  Callers& callers = CallersOf(job);
   const auto known = callers.find(job.job().caller_id);
   Caller& caller = *known->second;
   caller.offered.erase(job.id);

@@ -1,9 +1,11 @@
 // Which tile runs next.
 //
 // Classes take turns (ClassTurns), and within a class callers, one tile a turn, so that a small
-// call does not wait behind every tile of another caller's huge one. Within a caller the earliest
-// call goes first; a later one is launched as soon as the earlier ones have no tile left to hand
-// out, and as long as a slot is free: at most `max_running` calls are launched.
+// call does not wait behind every tile of another caller's huge one. A tile that took longer than
+// kTurnTime is paid for: its caller, and its class if it is a batch call's, lets others go first
+// for as many turns as it took. Within a caller the earliest call goes first; a later one is
+// launched as soon as the earlier ones have no tile left to hand out, and as long as a slot is
+// free: at most `max_running` calls are launched.
 //
 // Slots. A slot that falls free goes to the caller that has waited longest for a turn, so a caller
 // holds no more of them than its turns can use, and none for longer than one of its calls. Batch
@@ -30,6 +32,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/executor/class_turns.h"
 #include "server/executor/executor.h"
 #include "server/executor/scheduled_job.h"
@@ -59,8 +62,10 @@ class TileScheduler {
   bool has_claimable() const { return !line(0).ready.empty() || !line(1).ready.empty(); }
   std::optional<TileClaim> Claim();
 
-  // Gives a claimed tile back; a bad status stops the job. True: the caller now holds the job.
-  bool Return(ScheduledJob& job, absl::Status status);
+  // Gives a claimed tile back, which took `service`; a bad status stops the job. True: the caller
+  // now holds the job.
+  bool Return(ScheduledJob& job, absl::Status status,
+              absl::Duration service = absl::ZeroDuration());
 
   // Of a held job: its next stretch, tiles > 0.
   void Offer(ScheduledJob& job, int64_t tiles);
@@ -80,19 +85,27 @@ class TileScheduler {
     std::string id;
     std::map<JobId, ScheduledJob*> offered;  // Never empty; launched ones come first.
     bool full = false;                       // In Line::full, else in Line::ready.
+    int64_t owed_turns = 0;                  // For tiles that took long.
   };
+  using Callers = std::unordered_map<std::string, std::list<Caller>::iterator>;
   // The callers of one class.
   struct Line {
     std::list<Caller> ready;  // The front's turn is next, and it can take it.
     std::list<Caller> full;   // Would need to launch a call and found no slot.
     // Of both lists. Calls that need no slot are a caller of their own: they wait for none.
-    std::array<std::unordered_map<std::string, std::list<Caller>::iterator>, 2> callers;
+    std::array<Callers, 2> callers;
     int64_t slots = 0;  // Held.
   };
 
   Line& line(Priority priority) { return lines_[static_cast<size_t>(priority)]; }
   const Line& line(size_t index) const { return lines_[index]; }
 
+  Callers& CallersOf(const ScheduledJob& job) {
+    return line(job.job().priority).callers[job.job().backend->launches_batches() ? 1 : 0];
+  }
+  void Charge(const ScheduledJob& job, absl::Duration service);
+  // Passes over callers of the class that owe turns, as long as another can take its.
+  void PassOver(Priority priority);
   void Launch(ScheduledJob& job, TileClaim& claim);
   int64_t FreeSlots(Priority priority) const;
   void Withdraw(ScheduledJob& job);  // Opposite of Offer.

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/executor/fake_backend.h"
@@ -53,6 +54,44 @@ class TileSchedulerTest : public testing::Test {
   std::unique_ptr<TileScheduler> scheduler_ = std::make_unique<TileScheduler>(Alone(4));
   JobId last_id_ = 0;
 };
+
+// A tile of 5 ms costs five turns: a small call in three stretches goes before the next one.
+TEST_F(TileSchedulerTest, LongTilesArePaidForInTurns) {
+  ScheduledJob& huge = Admit("huge", 100);
+  ASSERT_THAT(Claims(1), ElementsAre("huge1"));
+  ScheduledJob& small = Admit("small", 2);
+  EXPECT_FALSE(scheduler_->Return(huge, absl::OkStatus(), absl::Milliseconds(5)));
+  EXPECT_THAT(Claims(2), ElementsAre("small2", "small2"));
+  EXPECT_FALSE(scheduler_->Return(small, absl::OkStatus()));
+  EXPECT_TRUE(scheduler_->Return(small, absl::OkStatus()));
+  scheduler_->Offer(small, 10);
+  EXPECT_THAT(Claims(7),
+              ElementsAre("small2", "small2", "small2", "huge1", "small2", "huge1", "small2"));
+}
+
+TEST_F(TileSchedulerTest, WhoOwesTurnsGoesOnWhereNobodyElseCan) {
+  ScheduledJob& huge = Admit("huge", 100);
+  ASSERT_THAT(Claims(1), ElementsAre("huge1"));
+  EXPECT_FALSE(scheduler_->Return(huge, absl::OkStatus(), absl::Seconds(1000)));
+  EXPECT_THAT(Claims(3), ElementsAre("huge1", "huge1", "huge1"));
+  // Its debt is bounded, and two that owe take turns.
+  ScheduledJob& other = Admit("other", 200);
+  EXPECT_THAT(Claims(66), testing::Contains("huge1"));
+  EXPECT_FALSE(scheduler_->Return(other, absl::OkStatus(), absl::Milliseconds(3)));
+  EXPECT_FALSE(scheduler_->Return(huge, absl::OkStatus(), absl::Milliseconds(3)));
+  EXPECT_THAT(Claims(4), testing::IsSupersetOf({"huge1", "other2"}));
+}
+
+TEST_F(TileSchedulerTest, BatchCallsPayForLongTilesAsAClass) {
+  ScheduledJob& batch = Admit("batch", 10, Priority::kBatch);
+  ASSERT_THAT(Claims(1), ElementsAre("batch1"));
+  EXPECT_FALSE(scheduler_->Return(batch, absl::OkStatus(), absl::Milliseconds(2)));
+  Admit("a", 100);
+  const std::vector<std::string> claims = Claims(30);
+  // Two turns owed are 14 interactive ones, then as ever every eighth.
+  EXPECT_EQ(std::find(claims.begin(), claims.end(), "batch1") - claims.begin(), 21);
+  EXPECT_EQ(std::count(claims.begin(), claims.end(), "batch1"), 2);
+}
 
 TEST_F(TileSchedulerTest, CallersTakeTurns) {
   Admit("a", 5);
