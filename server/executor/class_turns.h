@@ -9,7 +9,7 @@
 
 namespace attn {
 
-// Most turns that a tile costs, however long it took: nobody is shut out for longer.
+// Most turns that a caller or the batch class owes at a time: nobody is shut out for longer.
 inline constexpr int64_t kMaxOwedTurns = 64;
 
 // Interactive calls first, but every eighth turn is a batch call's if one wants it: an eighth costs
@@ -28,10 +28,15 @@ class ClassTurns {
     return Priority::kInteractive;
   }
 
-  // A batch call's tile took as long as so many turns more.
-  void Charge(int64_t turns) {
-    passed_over_ = std::max<int64_t>(passed_over_ - turns * kInteractiveTurns,
-                                     -kMaxOwedTurns * kInteractiveTurns);
+  // A tile of the class took as long as so many turns more. Of interactive ones those count that a
+  // batch call would have liked.
+  void Charge(Priority priority, int64_t turns, bool batch_wants) {
+    if (priority == Priority::kBatch) {
+      passed_over_ =
+          std::max(passed_over_ - turns * kInteractiveTurns, -kMaxOwedTurns * kInteractiveTurns);
+    } else if (batch_wants) {
+      passed_over_ = std::min(passed_over_ + turns, kInteractiveTurns);
+    }
   }
 
   bool batch_due() const { return passed_over_ == kInteractiveTurns; }

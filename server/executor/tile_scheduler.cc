@@ -1,6 +1,7 @@
 #include "server/executor/tile_scheduler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace attn {
@@ -34,10 +35,13 @@ ScheduledJob& TileScheduler::Admit(std::unique_ptr<ScheduledJob> job, int64_t ti
 std::optional<TileClaim> TileScheduler::Claim() {
   if (!has_claimable()) return std::nullopt;
   const Line& batch = line(Priority::kBatch);
+  // Before the turn is taken: it may come to keep the last free slot for batch calls.
+  const bool interactive_slot = FreeSlots(Priority::kInteractive) > 0;
+  const bool batch_slot = FreeSlots(Priority::kBatch) > 0;
   const Priority priority = turns_.Take(!line(Priority::kInteractive).ready.empty(),
                                         !batch.ready.empty(), !batch.full.empty());
-  PassOver(priority);
   Line& turn = line(priority);
+  PassOver(turn, priority == Priority::kBatch ? batch_slot : interactive_slot);
   ScheduledJob& job = *turn.ready.front().offered.begin()->second;
   turn.ready.splice(turn.ready.end(), turn.ready, turn.ready.begin());
   TileClaim claim;
@@ -69,20 +73,25 @@ void TileScheduler::Launch(ScheduledJob& job, TileClaim& claim) {
   }
 }
 
-void TileScheduler::PassOver(Priority priority) {
-  Line& its = line(priority);
-  for (size_t n = its.ready.size(); n > 1 && its.ready.size() > 1; --n) {
-    if (its.ready.front().owed_turns == 0) return;
+// Those at the front can take the turn: all of them while a slot is free, else those that need
+// none.
+void TileScheduler::PassOver(Line& its, bool slot_free) {
+  const auto can_take = [slot_free](const Caller& caller) {
+    return slot_free || !NeedsSlot(*caller.offered.begin()->second);
+  };
+  for (size_t n = its.ready.size(); n > 1; --n) {
+    if (its.ready.front().owed_turns == 0 || !can_take(*std::next(its.ready.begin()))) return;
     --its.ready.front().owed_turns;
     its.ready.splice(its.ready.end(), its.ready, its.ready.begin());
-    Settle(priority);
   }
 }
 
 void TileScheduler::Charge(const ScheduledJob& job, absl::Duration service) {
   const int64_t turns = std::min<int64_t>(service / kTurnTime, kMaxOwedTurns);
   if (turns <= 0) return;
-  if (job.job().priority == Priority::kBatch) turns_.Charge(turns);
+  const bool batch_wants =
+      !line(Priority::kBatch).ready.empty() || !line(Priority::kBatch).full.empty();
+  turns_.Charge(job.job().priority, turns, batch_wants);
   Callers& callers = CallersOf(job);
   const auto known = callers.find(job.job().caller_id);
   if (known == callers.end()) return;  // Offers nothing now.

@@ -2,8 +2,8 @@
 //
 // Classes take turns (ClassTurns), and within a class callers, one tile a turn, so that a small
 // call does not wait behind every tile of another caller's huge one. A tile that took longer than
-// kTurnTime is paid for: its caller, and its class if it is a batch call's, lets others go first
-// for as many turns as it took. Within a caller the earliest call goes first; a later one is
+// a turn is meant to take is paid for: its caller lets others go first for as many turns, and it
+// counts as so many of its class. Within a caller the earliest call goes first; a later one is
 // launched as soon as the earlier ones have no tile left to hand out, and as long as a slot is
 // free: at most `max_running` calls are launched.
 //
@@ -104,8 +104,8 @@ class TileScheduler {
     return line(job.job().priority).callers[job.job().backend->launches_batches() ? 1 : 0];
   }
   void Charge(const ScheduledJob& job, absl::Duration service);
-  // Passes over callers of the class that owe turns, as long as another can take its.
-  void PassOver(Priority priority);
+  // Passes over callers at the front that owe turns, as long as the next can take its.
+  static void PassOver(Line& its, bool slot_free);
   void Launch(ScheduledJob& job, TileClaim& claim);
   int64_t FreeSlots(Priority priority) const;
   void Withdraw(ScheduledJob& job);  // Opposite of Offer.

@@ -16,10 +16,16 @@ constexpr int64_t kMinSplitKeys = 512;
 
 constexpr int64_t kSmallestQueryBlock = kTileRows;
 
-// Most work of a unit while it has more than 64 rows: 5 to 10 milliseconds. With fewer rows panels
-// would be read too often.
+// Most work of a unit while it has more than kFewestLongRows: 5 to 10 milliseconds. With fewer rows
+// panels would be read too often: 64 ask for 7 GB/s on Zen 5 already, and for 22 where AMX does
+// 1.4 TFLOP/s, more than one core reads there.
 constexpr double kUnitFlops = 2e9;
-constexpr int64_t kSmallestLongQueryBlock = 64;
+constexpr int64_t kFewestLongRows = 64;
+
+bool TakesLong(const AttentionProblem& problem, int64_t rows) {
+  const double elements = static_cast<double>(rows) * static_cast<double>(problem.key_len);
+  return rows > kFewestLongRows && problem.Flops(elements) > kUnitFlops;
+}
 
 }  // namespace
 
@@ -29,11 +35,7 @@ int64_t WorkSplit::DenseQueryBlock(const AttentionProblem& problem) {
          problem.batch * problem.heads * CeilDivide(problem.query_len, block) < kManyUnits) {
     block /= 2;
   }
-  while (block > kSmallestLongQueryBlock &&
-         problem.Flops(static_cast<double>(block) * static_cast<double>(problem.key_len)) >
-             kUnitFlops) {
-    block /= 2;
-  }
+  while (TakesLong(problem, block)) block /= 2;
   return block;
 }
 
@@ -44,12 +46,12 @@ int64_t WorkSplit::DenseBytes(const AttentionProblem& problem, int64_t block_q) 
 }
 
 // Where keys are split, groups are fewer than kManyUnits, and units less than twice that. Each has
-// room for the rows of the longest chunk: with query blocks of 257 to 272 the chunks of 273 queries
-// are 256, 16 and 1 long, which is the worst, 768 rows for 288.
+// room for the rows of the longest chunk and the most heads: with query blocks of 48 and 5 heads
+// over one of the keys, 49 queries take 4 units of 256 rows, 3.2 times their own rounded up.
 int64_t WorkSplit::MaxSplitRows(const AttentionProblem& problem) {
   const int64_t max_splits = std::min(problem.key_len / kMinSplitKeys, kManyUnits);
   if (max_splits < 2) return 0;
-  const int64_t rows = 3 * problem.batch * problem.heads * RoundUp(problem.query_len, kTileRows);
+  const int64_t rows = 4 * problem.batch * problem.heads * RoundUp(problem.query_len, kTileRows);
   return std::min(rows * max_splits, 2 * kManyUnits * kMaxUnitRows);
 }
 
@@ -86,10 +88,13 @@ void WorkSplit::CutChunks() {
   // Heads that share keys and rows of the plan go together while they fit: their keys are then read
   // once for all of them.
   const auto* listed = std::get_if<BlockPlan>(&plan_);
-  const bool shared = listed == nullptr || listed->heads == 1;
+  const bool dense = listed == nullptr;
+  const bool shared = dense || listed->heads == 1;
   group_heads_ = shared ? problem_.heads / problem_.kv_heads : 1;
   const int64_t blocks_of_a_head = CeilDivide(longest, kTileRows);
-  const int64_t most_blocks = std::max<int64_t>(1, kMaxUnitRows / kTileRows / blocks_of_a_head);
+  int64_t most_rows = kMaxUnitRows;
+  while (dense && TakesLong(problem_, most_rows)) most_rows /= 2;
+  const int64_t most_blocks = std::max<int64_t>(1, most_rows / kTileRows / blocks_of_a_head);
   heads_per_block_ = std::clamp<int64_t>(kTileRows / longest, 1, group_heads_);
   heads_per_unit_ = std::min(heads_per_block_ * most_blocks, group_heads_);
   max_row_blocks_ = CeilDivide(heads_per_unit_, heads_per_block_) * blocks_of_a_head;
@@ -107,7 +112,6 @@ int64_t WorkSplit::group_count() const {
 Unit WorkSplit::UnitAt(int64_t index) const {
   const int64_t place = index / split_count_;
   Unit unit = GroupAt(group_order_.empty() ? place : group_order_[static_cast<size_t>(place)]);
-  unit.group = place;
   unit.split = index % split_count_;
   return unit;
 }

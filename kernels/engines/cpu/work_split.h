@@ -34,8 +34,7 @@ struct Unit {
   int64_t kv_head = 0;
   int64_t query_block = 0;
   TokenRange queries;
-  int64_t split = 0;
-  int64_t group = 0;  // Units of a group have the same rows and different splits.
+  int64_t split = 0;  // Units of one group differ in this alone.
 };
 
 // Blocks of keys [begin, end) of a row of the plan.

@@ -25,10 +25,10 @@ struct Heads {
   int64_t heads;
   int64_t kv_heads;
 };
-constexpr Heads kHeads[] = {{1, 1}, {2, 2}, {2, 1}, {3, 3}, {3, 1}, {9, 1}, {17, 1}};
-constexpr int64_t kQueryLens[] = {1,   2,   9,   17,  33,  64,  255,  256,
+constexpr Heads kHeads[] = {{1, 1}, {2, 2}, {2, 1}, {3, 3}, {3, 1}, {5, 1}, {9, 1}, {17, 1}};
+constexpr int64_t kQueryLens[] = {1,   2,   9,   17,  33,  49,  64,   255, 256,
                                   257, 273, 300, 511, 513, 545, 1025, 1599};
-constexpr int64_t kKeyLens[] = {1, 512, 1024, 4096, 32768};
+constexpr int64_t kKeyLens[] = {1, 512, 1024, 4096, 8192, 32768};
 
 AttentionCall CallOf(DType dtype, Heads heads, int64_t query_len, int64_t key_len) {
   AttentionCall call;
@@ -39,7 +39,7 @@ AttentionCall CallOf(DType dtype, Heads heads, int64_t query_len, int64_t key_le
   problem.query_len = query_len;
   problem.key_len = key_len;
   problem.head_dim = 8;
-  problem.value_dim = 128;
+  problem.value_dim = 256;
   problem.dtype = dtype;
   problem.out_dtype = dtype;
   problem.scale = 1 / std::sqrt(8.0);
@@ -122,7 +122,7 @@ TEST(Workspace, OfAnEngineIsWhatItPacksAndSplits) {
   device.isa = CpuIsa::kPortable;
   // 1024 fp32 keys and values.
   EXPECT_EQ(BytesTaken(CallOf(DType::kFloat32, {1, 1}, 4096, 1024), 64, 256, device),
-            1024 * (8 + 128) * 4);
+            1024 * (8 + 256) * 4);
   EXPECT_EQ(BytesTaken(CallOf(DType::kFloat32, {1, 1}, 1, 1), 64, 256, device), 0);
   EXPECT_GT(BytesTaken(CallOf(DType::kFloat32, {1, 1}, 1, 32768), 64, 256, device), 0);
 }

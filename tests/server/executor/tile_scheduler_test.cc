@@ -1,7 +1,9 @@
 #include "server/executor/tile_scheduler.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
+#include <random>
 #include <span>
 #include <string>
 #include <utility>
@@ -91,6 +93,55 @@ TEST_F(TileSchedulerTest, BatchCallsPayForLongTilesAsAClass) {
   // Two turns owed are 14 interactive ones, then as ever every eighth.
   EXPECT_EQ(std::find(claims.begin(), claims.end(), "batch1") - claims.begin(), 21);
   EXPECT_EQ(std::count(claims.begin(), claims.end(), "batch1"), 2);
+}
+
+// An eighth of the time, whatever tiles take.
+TEST_F(TileSchedulerTest, BatchCallsHaveTheirEighthOfLongTiles) {
+  ScheduledJob& batch = Admit("batch", 1000, Priority::kBatch);
+  ScheduledJob& a = Admit("a", 1000);
+  int batch_claims = 0;
+  for (int i = 0; i < 800; ++i) {
+    const auto claim = scheduler_->Claim();
+    batch_claims += claim->job == &batch ? 1 : 0;
+    ScheduledJob& job = claim->job == &batch ? batch : a;
+    EXPECT_FALSE(scheduler_->Return(job, absl::OkStatus(), absl::Milliseconds(10)));
+  }
+  EXPECT_GE(batch_claims, 90);
+  EXPECT_LE(batch_claims, 110);
+}
+
+// Whatever comes in whatever order: what can be claimed is claimed, and every call ends.
+TEST_F(TileSchedulerTest, DrawnCallsWithTilesOfAnyLengthAllEnd) {
+  std::mt19937 random(1);
+  const auto draw = [&random](int end) { return static_cast<int>(random() % end); };
+  for (int round = 0; round < 100; ++round) {
+    const int max_running = 1 + round % 4;
+    scheduler_ = std::make_unique<TileScheduler>(Alone(max_running));
+    std::vector<ScheduledJob*> claimed;
+    int admitted = 0;
+    int ended = 0;
+    while (ended < 300) {
+      if (admitted < 300 && (draw(2) == 0 || scheduler_->jobs().empty())) {
+        Admit(std::string(1, static_cast<char>('a' + draw(8))), 1 + draw(12),
+              draw(4) == 0 ? Priority::kBatch : Priority::kInteractive);
+        ++admitted;
+      }
+      if (draw(2) == 0 && scheduler_->has_claimable()) {
+        const auto claim = scheduler_->Claim();
+        ASSERT_TRUE(claim.has_value());
+        claimed.push_back(claim->job);
+      }
+      if (!claimed.empty() && draw(2) == 0) {
+        const size_t at = random() % claimed.size();
+        ScheduledJob& job = *claimed[at];
+        claimed.erase(claimed.begin() + static_cast<std::ptrdiff_t>(at));
+        if (!scheduler_->Return(job, absl::OkStatus(), absl::Milliseconds(draw(8)))) continue;
+        scheduler_->Remove(job);
+        ++ended;
+      }
+    }
+    EXPECT_TRUE(scheduler_->jobs().empty());
+  }
 }
 
 TEST_F(TileSchedulerTest, CallersTakeTurns) {
