@@ -54,10 +54,9 @@ absl::StatusOr<Cpus> CpusOfNode(int64_t node, const Cpus& allowed, const std::st
   const std::string nodes = FirstLine(absl::StrCat(root, kNodes, "online"));
   const absl::StatusOr<Cpus> online = ParseCpuList(nodes);
   if (!online.ok() || !Contains(*online, static_cast<int>(node))) {
-    return absl::InvalidArgumentError(absl::StrCat("numa_node: no node ", node, ", ",
-                                                   online.ok()
-                                                       ? absl::StrCat("allowed: ", nodes)
-                                                       : "this system shows none; leave it at -1"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "numa_node: no node ", node, ", ",
+        online.ok() ? absl::StrCat("allowed: ", nodes) : "this system shows none; leave it at -1"));
   }
   const std::string text = FirstLine(absl::StrCat(root, kNodes, "node", node, "/cpulist"));
   const absl::StatusOr<Cpus> all = ParseCpuList(text);  // Of a node of memory alone it is empty.
