@@ -11,10 +11,12 @@
 namespace attn {
 
 struct BuiltinOptions {
-  CpuIsa cpu_isa = FastestCpuIsa();
-  BufferPool buffers = CpuDevice().workspace;  // The CPU's.
+  CpuIsa cpu_isa = FastestCpuIsa();            // One that the machine runs.
+  BufferPool buffers = CpuDevice().workspace;  // Where the CPU's backends take their workspaces.
 };
 
+// Every backend of this build, those that this machine cannot run included. The error is
+// Registry::Create's.
 absl::StatusOr<Registry> CreateBuiltinRegistry(const BuiltinOptions& options = {});
 
 }  // namespace attn
