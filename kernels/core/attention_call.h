@@ -2,9 +2,8 @@
 #ifndef ATTN_KERNELS_CORE_ATTENTION_CALL_H_
 #define ATTN_KERNELS_CORE_ATTENTION_CALL_H_
 
-#include <functional>
-#include <map>
-#include <string>
+#include <cstdint>
+#include <vector>
 
 #include "kernels/core/attention_problem.h"
 #include "kernels/core/options.h"
@@ -18,14 +17,26 @@ struct AttentionCall {
   AttentionProblem problem;
   OptionMap options;  // Validated against the backend's specs; alias, preset and call merged.
 
-  TensorView q;                                          // [B, H, Sq, D]
-  TensorView k;                                          // [B, G, Sk, D]
-  TensorView v;                                          // [B, G, Sk, Dv]
-  std::map<std::string, TensorView, std::less<>> extra;  // Tensors that options name.
+  // Where the problem has stages, q, k, v, out and lse are over the tokens as they were sent, and
+  // only kernels/stages sees such a call; every other backend finds the problem's lengths.
+  TensorView q;     // [B, H, Sq, D]
+  TensorView k;     // [B, G, Sk, D]
+  TensorView v;     // [B, G, Sk, Dv]
+  TensorMap extra;  // Tensors that options and the problem name.
 
-  MutableTensorView out;      // [B, H, Sq, Dv]
-  MutableTensorView lse;      // fp32 [B, H, Sq]; empty if not wanted
-  MutableTensorView weights;  // fp32 [B, H, Sq, Sk]; empty if not wanted
+  MutableTensorView out;             // [B, H, Sq, Dv]
+  MutableTensorView lse;             // fp32 [B, H, Sq]; empty if not wanted
+  MutableTensorView weights;         // fp32 [B, H, Sq, Sk]; empty if not wanted
+  MutableTensorView replicated_out;  // [B, H, Rq, Dv]; empty without replicated tokens
+  MutableTensorView replicated_lse;  // fp32 [B, H, Rq]; empty if not wanted
+
+  // [B], or empty: samples whose attention nobody reads. A backend may leave their outputs
+  // uncomputed; it does not count their elements where it does.
+  std::vector<bool> idle_samples;
+
+  bool idle(int64_t b) const {
+    return !idle_samples.empty() && idle_samples[static_cast<size_t>(b)];
+  }
 };
 
 }  // namespace attn

@@ -5,12 +5,16 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "kernels/core/call_stages.h"
 #include "kernels/core/dtype.h"
 #include "kernels/core/mask.h"
+#include "kernels/core/mask_expression.h"
 #include "kernels/core/options.h"
+#include "kernels/core/score_modifiers.h"
 
 namespace attn {
 
@@ -33,7 +37,8 @@ struct OutputsWanted {
 };
 
 // A plain value; immutable once validated, then safe to share among threads. Packed sequences
-// have batch 1 and query_len, key_len = all tokens.
+// have batch 1 and query_len, key_len = all tokens. Lengths are those that attention is computed
+// over: without the padding behind stages.original_seq_len, with the replicated tokens.
 struct AttentionProblem {
   int64_t batch = 0;                  // B
   int64_t heads = 0;                  // H
@@ -46,17 +51,22 @@ struct AttentionProblem {
   DType out_dtype = DType::kFloat32;  // Of out.
   double scale = 0;                   // Factor on q.k; never defaulted below this point.
   IntervalMask mask;
+  std::shared_ptr<const MaskExpression> expression;  // ANDed with the mask; null = none.
+  ScoreModifiers modifiers;
+  CallStages stages;
   TokenMetadata metadata;
   OutputsWanted wanted;
 
   bool gqa() const { return heads != kv_heads; }
+  MaskSizes sizes() const { return {batch, heads, query_len, key_len}; }
   int64_t kv_head(int64_t head) const { return head / (heads / kv_heads); }
 
   // Multiply-adds times two, Q K^T and P V, of `elements` score elements: 2 * (D + Dv) each.
   double Flops(double elements) const {
     return 2.0 * static_cast<double>(head_dim + value_dim) * elements;
   }
-  // Score elements of dense attention under the mask, all heads.
+  // Score elements of dense attention under the mask, all heads. An expression is data: what it
+  // hides is not known here, and counts.
   double VisibleElements() const {
     return static_cast<double>(mask.VisibleElements()) * static_cast<double>(heads);
   }

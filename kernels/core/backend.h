@@ -62,6 +62,8 @@ struct BackendInfo {
   std::string precision;
   // What the engine chose on this machine, for people: `avx512_bf16`. Empty where it has no choice.
   std::string variant;
+  std::string origin = "builtin";  // Or the file name of the plug-in that brought it.
+  std::string description;         // One sentence, for people.
   bool exact = true;  // Not an approximation: automatic selection may choose it unasked.
   // Place in the automatic order: expected time a score element relative to the others on the
   // same machine, ascending.

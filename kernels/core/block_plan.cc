@@ -120,7 +120,7 @@ absl::Status CheckEntry(const BlockPlan& plan, int64_t query_block, int64_t inde
   }
   switch (entry.mask) {
     case BlockMask::kFull:
-    case BlockMask::kInterval:
+    case BlockMask::kPredicate:
       return absl::OkStatus();
     case BlockMask::kBits:
       return CheckBits(plan, query_block, index);
@@ -151,23 +151,24 @@ absl::Status CheckMaskSize(const char* name, int64_t value, int64_t problem_valu
   return Broken("mask is over ", value, " ", name, ", allowed: the problem's, ", problem_value);
 }
 
-// Blocks of fixed size over `tokens`, the last one ragged.
+// Of entries [first, end) those of every key block once, ascending.
+void SortEntries(size_t first, std::vector<PlanEntry>* entries) {
+  const auto begin = entries->begin() + static_cast<int64_t>(first);
+  const auto before = [](const PlanEntry& a, const PlanEntry& b) {
+    return a.key_block < b.key_block;
+  };
+  std::sort(begin, entries->end(), before);
+  entries->erase(std::unique(begin, entries->end()), entries->end());
+}
+
+}  // namespace
+
 std::vector<int32_t> FixedOffsets(int64_t tokens, int64_t block) {
   std::vector<int32_t> offsets;
   for (int64_t at = 0; at < tokens; at += block) offsets.push_back(static_cast<int32_t>(at));
   offsets.push_back(static_cast<int32_t>(tokens));
   return offsets;
 }
-
-// End of the packed sequence that holds `query`, or `end` if that is nearer: within it the keys
-// that some query sees have no gaps.
-int64_t GaplessEnd(const MaskSpec& spec, int64_t query, int64_t end) {
-  if (!spec.packed()) return end;
-  const auto& ends = spec.cu_seqlens_q;
-  return std::min(end, *std::upper_bound(ends.begin(), ends.end(), query));
-}
-
-}  // namespace
 
 absl::Status BlockPlan::Validate(int64_t problem_batch, int64_t problem_heads, int64_t query_len,
                                  int64_t key_len) const {
@@ -196,26 +197,34 @@ void ImplicitPlan::AppendRow(int64_t b, int64_t query_block,
   const int64_t begin = query_block * block_q;
   const int64_t end = std::min(begin + block_q, mask->query_len());
   const KeyInterval all = mask->VisibleKeys(b, begin, end).all;
-  int64_t next = 0;  // The first key block not yet decided.
+  const size_t first_entry = entries->size();
+  int64_t from = 0;  // Of the run before; key blocks [from, next) are decided.
+  int64_t next = 0;
+  bool ascending = true;
   for (int64_t query = begin; query < end;) {
-    const int64_t run_end = GaplessEnd(mask->spec(), query, end);
+    const int64_t run_end = mask->GaplessEnd(b, query, end);
     const KeyInterval any = mask->VisibleKeys(b, query, run_end).any;
     query = run_end;
     if (any.empty()) continue;
-    const int64_t any_end = (any.end + block_k - 1) / block_k;
-    for (next = std::max(next, any.begin / block_k); next < any_end; ++next) {
+    const int64_t any_end = CeilDivide(any.end, block_k);
+    if (any.begin / block_k < from) {  // Rows one by one may go back; blocks may come twice then.
+      ascending = false;
+      next = 0;
+    }
+    from = any.begin / block_k;
+    for (next = std::max(next, from); next < any_end; ++next) {
       const int64_t key_end = std::min((next + 1) * block_k, mask->key_len());
       const bool full = all.begin <= next * block_k && key_end <= all.end;
       entries->push_back({.key_block = static_cast<int32_t>(next),
-                          .mask = full ? BlockMask::kFull : BlockMask::kInterval});
+                          .mask = full ? BlockMask::kFull : BlockMask::kPredicate});
     }
   }
+  if (!ascending) SortEntries(first_entry, entries);
 }
 
 BlockPlan ImplicitPlan::Materialise() const {
   BlockPlan plan;
-  const bool per_sample = !mask->spec().q_lengths.empty() || !mask->spec().k_lengths.empty();
-  plan.batch = per_sample ? mask->batch() : 1;
+  plan.batch = mask->per_sample() ? mask->batch() : 1;
   plan.q_offsets = FixedOffsets(mask->query_len(), block_q);
   plan.k_offsets = FixedOffsets(mask->key_len(), block_k);
   plan.row_begin.push_back(0);
@@ -232,11 +241,7 @@ absl::Status ValidatePlan(const Plan& plan, const AttentionProblem& problem) {
   if (const auto* listed = std::get_if<BlockPlan>(&plan)) {
     return listed->Validate(problem.batch, problem.heads, problem.query_len, problem.key_len);
   }
-  const auto& dense = std::get<ImplicitPlan>(plan);
-  ATTN_RETURN_IF_ERROR(dense.Validate(problem.batch, problem.query_len, problem.key_len));
-  // Copies of a mask share what it says.
-  if (&dense.mask->spec() == &problem.mask.spec()) return absl::OkStatus();
-  return Broken("mask is another's, allowed: the problem's");
+  return std::get<ImplicitPlan>(plan).Validate(problem.batch, problem.query_len, problem.key_len);
 }
 
 }  // namespace attn

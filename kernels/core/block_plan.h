@@ -12,12 +12,13 @@
 namespace attn {
 
 struct AttentionProblem;
+class MaskProgram;
 
 // How an engine treats the elements of one listed block.
 enum class BlockMask : uint8_t {
-  kFull,      // Every element counts.
-  kInterval,  // The problem's IntervalMask decides, on original positions.
-  kBits,      // A bit tile decides: BlockPlan::bit_tiles.
+  kFull,       // Every element counts.
+  kPredicate,  // The plan's mask and program decide, on original positions.
+  kBits,       // A bit tile decides: BlockPlan::bit_tiles.
 };
 
 struct PlanEntry {
@@ -31,6 +32,9 @@ struct PlanEntry {
 
   bool operator==(const PlanEntry&) const = default;
 };
+
+// Offsets of blocks of fixed size over `tokens`, the last one ragged.
+std::vector<int32_t> FixedOffsets(int64_t tokens, int64_t block);
 
 // An explicit plan. Plain arrays, so that a device can hold the same. Tokens may be permuted
 // without padding; blocks are offsets into permuted order, so ragged tiles are ordinary. A row
@@ -47,6 +51,10 @@ struct BlockPlan {
   // kBits tiles: query-major, one bit an element of (query block x key block), least significant
   // first, each query row starting a new word.
   std::vector<uint64_t> bit_tiles;
+  // What kPredicate blocks evaluate, both where both are there. Borrowed, they outlive the plan.
+  const IntervalMask* mask = nullptr;    // Null = the problem's.
+  const MaskProgram* program = nullptr;  // Null = none. Rows of all heads, or of all samples, are
+                                         // shared only where it does not tell them apart.
 
   int64_t query_blocks() const { return static_cast<int64_t>(q_offsets.size()) - 1; }
   int64_t key_blocks() const { return static_cast<int64_t>(k_offsets.size()) - 1; }
@@ -57,12 +65,13 @@ struct BlockPlan {
                         int64_t key_len) const;
 };
 
-// The plan of dense attention under an interval mask. It never materialises: blocks of fixed size
-// in original order, every visible block listed, full where the mask leaves every element.
+// The plan of dense attention under an interval mask: the problem's, or what it and the problem's
+// expression come to. It never materialises: blocks of fixed size in original order, every visible
+// block listed, full where the mask leaves every element.
 struct ImplicitPlan {
   int64_t block_q = 64;  // kMinBlock to kMaxBlock
   int64_t block_k = 64;
-  const IntervalMask* mask = nullptr;  // Borrowed from the problem; outlives the plan.
+  const IntervalMask* mask = nullptr;  // Borrowed; outlives the plan.
 
   int64_t query_blocks() const { return (mask->query_len() + block_q - 1) / block_q; }
   int64_t key_blocks() const { return (mask->key_len() + block_k - 1) / block_k; }
@@ -81,7 +90,7 @@ struct ImplicitPlan {
 using Plan = std::variant<ImplicitPlan, BlockPlan>;
 
 // The one validation of a plan that an engine is about to run on `problem`: no plan that passes it
-// leads an engine out of bounds. An implicit plan's mask must be the problem's own.
+// leads an engine out of bounds.
 absl::Status ValidatePlan(const Plan& plan, const AttentionProblem& problem);
 
 }  // namespace attn

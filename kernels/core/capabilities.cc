@@ -16,38 +16,16 @@ namespace {
 constexpr double kScaleTolerance = 1e-6;
 
 constexpr Feature kMaskFeatures[] = {Feature::kCausal, Feature::kWindow, Feature::kLengths,
-                                     Feature::kPacked};
+                                     Feature::kPacked, Feature::kExpression};
+constexpr Feature kModifierFeatures[] = {Feature::kSoftcap, Feature::kBias, Feature::kAlibi,
+                                         Feature::kSinks};
+constexpr Feature kStageFeatures[] = {Feature::kRotary, Feature::kReplicated,
+                                      Feature::kOriginalSeqLen, Feature::kSkipScores,
+                                      Feature::kGate};
 constexpr Feature kOutputFeatures[] = {Feature::kLse, Feature::kWeights, Feature::kPlan};
 
 double DefaultScale(const AttentionProblem& problem) {
   return 1.0 / std::sqrt(static_cast<double>(problem.head_dim));
-}
-
-bool Uses(const AttentionProblem& problem, Feature feature) {
-  const MaskSpec& mask = problem.mask.spec();
-  switch (feature) {
-    case Feature::kCausal:
-      return mask.causal;
-    case Feature::kWindow:  // A window without an end hides nothing.
-      return mask.window && (mask.window->left >= 0 || mask.window->right >= 0);
-    case Feature::kLengths:
-      return !mask.q_lengths.empty() || !mask.k_lengths.empty();
-    case Feature::kPacked:
-      return mask.packed();
-    case Feature::kGqa:
-      return problem.gqa();
-    case Feature::kLse:
-      return problem.wanted.lse;
-    case Feature::kWeights:
-      return problem.wanted.weights;
-    case Feature::kPlan:
-      return problem.wanted.plan;
-    case Feature::kScale: {
-      const double usual = DefaultScale(problem);
-      return !(std::abs(problem.scale - usual) <= kScaleTolerance * usual);
-    }
-  }
-  return false;
 }
 
 std::string SupportedOf(const Capabilities& capabilities, std::span<const Feature> features) {
@@ -68,8 +46,22 @@ std::string Refusal(const Capabilities& capabilities, const AttentionProblem& pr
     case Feature::kWindow:
     case Feature::kLengths:
     case Feature::kPacked:
+    case Feature::kExpression:
       return absl::StrCat("mask ", name, " not supported, supported masks: ",
                           SupportedOf(capabilities, kMaskFeatures));
+    case Feature::kSoftcap:
+    case Feature::kBias:
+    case Feature::kAlibi:
+    case Feature::kSinks:
+      return absl::StrCat("score modifier ", name, " not supported, supported modifiers: ",
+                          SupportedOf(capabilities, kModifierFeatures));
+    case Feature::kRotary:
+    case Feature::kReplicated:
+    case Feature::kOriginalSeqLen:
+    case Feature::kSkipScores:
+    case Feature::kGate:
+      return absl::StrCat(name, " not supported, supported around attention: ",
+                          SupportedOf(capabilities, kStageFeatures));
     case Feature::kLse:
     case Feature::kWeights:
     case Feature::kPlan:
@@ -133,18 +125,92 @@ absl::string_view Name(Feature feature) {
       return "lengths";
     case Feature::kPacked:
       return "packed";
+    case Feature::kExpression:
+      return "expression";
     case Feature::kGqa:
       return "gqa";
+    case Feature::kScale:
+      return "scale";
+    case Feature::kSoftcap:
+      return "softcap";
+    case Feature::kBias:
+      return "bias";
+    case Feature::kAlibi:
+      return "alibi";
+    case Feature::kSinks:
+      return "sinks";
+    case Feature::kRotary:
+      return "rotary";
+    case Feature::kReplicated:
+      return "replicated";
+    case Feature::kOriginalSeqLen:
+      return "original_seq_len";
+    case Feature::kSkipScores:
+      return "skip_scores";
+    case Feature::kGate:
+      return "gate";
     case Feature::kLse:
       return "lse";
     case Feature::kWeights:
       return "weights";
     case Feature::kPlan:
       return "plan";
-    case Feature::kScale:
-      return "scale";
   }
   return "";
+}
+
+std::optional<Feature> FeatureFromName(absl::string_view name) {
+  for (const Feature feature : kAllFeatures) {
+    if (Name(feature) == name) return feature;
+  }
+  return std::nullopt;
+}
+
+bool Uses(const AttentionProblem& problem, Feature feature) {
+  const MaskSpec& mask = problem.mask.spec();
+  switch (feature) {
+    case Feature::kCausal:
+      return mask.causal;
+    case Feature::kWindow:  // A window without an end hides nothing.
+      return mask.window && (mask.window->left >= 0 || mask.window->right >= 0);
+    case Feature::kLengths:
+      return !mask.q_lengths.empty() || !mask.k_lengths.empty();
+    case Feature::kPacked:
+      return mask.packed();
+    case Feature::kExpression:
+      return problem.expression != nullptr;
+    case Feature::kGqa:
+      return problem.gqa();
+    case Feature::kSoftcap:
+      return problem.modifiers.softcap != 0;
+    case Feature::kBias:
+      return !problem.modifiers.bias.empty();
+    case Feature::kAlibi:
+      return !problem.modifiers.alibi_slopes.empty();
+    case Feature::kSinks:
+      return !problem.modifiers.sinks.empty();
+    case Feature::kRotary:
+      return problem.stages.rotary.form != RotaryForm::kNone;
+    case Feature::kReplicated:
+      return problem.stages.replicated.any();
+    case Feature::kOriginalSeqLen:
+      return problem.stages.trimmed;
+    case Feature::kSkipScores:
+      return problem.stages.skip_scores.mode != SkipMode::kNone;
+    case Feature::kGate:
+      return problem.stages.gate.form != GateForm::kNone;
+    case Feature::kLse:
+      return problem.wanted.lse;
+    case Feature::kWeights:
+      return problem.wanted.weights;
+    case Feature::kPlan:
+      return problem.wanted.plan;
+    case Feature::kScale: {
+      const double usual = DefaultScale(problem);
+      return !(std::abs(problem.scale - usual) <= kScaleTolerance * usual);
+    }
+  }
+  return false;
 }
 
 bool Capabilities::Has(Feature feature) const {

@@ -3,6 +3,7 @@
 #define ATTN_KERNELS_CORE_CAPABILITIES_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,19 +18,41 @@ enum class Feature : uint8_t {
   kWindow,
   kLengths,
   kPacked,
+  kExpression,
   kGqa,
+  kScale,
+  kSoftcap,
+  kBias,
+  kAlibi,
+  kSinks,
+  kRotary,
+  kReplicated,
+  kOriginalSeqLen,
+  kSkipScores,
+  kGate,
   kLse,
   kWeights,
   kPlan,
-  kScale,
 };
 inline constexpr Feature kAllFeatures[] = {
-    Feature::kCausal, Feature::kWindow,  Feature::kLengths, Feature::kPacked, Feature::kGqa,
-    Feature::kLse,    Feature::kWeights, Feature::kPlan,    Feature::kScale,
+    Feature::kCausal,     Feature::kWindow,
+    Feature::kLengths,    Feature::kPacked,
+    Feature::kExpression, Feature::kGqa,
+    Feature::kScale,      Feature::kSoftcap,
+    Feature::kBias,       Feature::kAlibi,
+    Feature::kSinks,      Feature::kRotary,
+    Feature::kReplicated, Feature::kOriginalSeqLen,
+    Feature::kSkipScores, Feature::kGate,
+    Feature::kLse,        Feature::kWeights,
+    Feature::kPlan,
 };
 
 // `causal`, `window`, ...: the names of ListBackends.
 absl::string_view Name(Feature feature);
+std::optional<Feature> FeatureFromName(absl::string_view name);
+
+// Whether the problem is beyond plain attention in this respect.
+bool Uses(const AttentionProblem& problem, Feature feature);
 
 struct Capabilities {
   int64_t min_head_dim = 1;

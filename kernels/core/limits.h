@@ -23,6 +23,18 @@ inline constexpr int64_t kMaxReportedPlanEntries = int64_t{1} << 26;
 inline constexpr int64_t kMinBlock = 1;
 inline constexpr int64_t kMaxBlock = 65536;
 
+// Nodes of a mask expression, and how deep they nest: more than any model's masks, few enough to
+// evaluate.
+inline constexpr int64_t kMaxMaskNodes = 64;
+inline constexpr int kMaxMaskDepth = 16;
+
+// Blocks (B * H * Nq * Nk) of all block lists of a mask expression together: a bit each, 128 MiB.
+inline constexpr int64_t kMaxMaskBlocks = int64_t{1} << 30;
+
+// Largest position, offset, length and window of a mask expression, of either sign: sums of as
+// many as nest stay within int64.
+inline constexpr int64_t kMaxMaskNumber = int64_t{1} << 52;
+
 // Tensors of one call, and options of one call.
 inline constexpr int64_t kMaxTensorsPerCall = 64;
 inline constexpr int64_t kMaxOptionsPerCall = 64;

@@ -1,7 +1,9 @@
 #include "kernels/core/mask.h"
 
 #include <algorithm>
+#include <cassert>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -76,6 +78,38 @@ Segment SampleAt(const IntervalMask& mask, int64_t b) {
 
 KeyInterval Normalised(int64_t begin, int64_t end) {
   return begin < end ? KeyInterval{begin, end} : KeyInterval{};
+}
+
+IntervalMask::Bounds BoundsOfRows(std::span<const IntervalMask::Row> rows) {
+  int64_t any_begin = kMaxDimension;
+  int64_t any_end = 0;
+  int64_t all_begin = 0;
+  int64_t all_end = kMaxDimension;
+  for (const IntervalMask::Row& row : rows) {
+    if (row.begin < row.end) {
+      any_begin = std::min<int64_t>(any_begin, row.begin);
+      any_end = std::max<int64_t>(any_end, row.end);
+    }
+    all_begin = std::max<int64_t>(all_begin, row.begin);
+    all_end = std::min<int64_t>(all_end, row.end);
+  }
+  if (rows.empty()) return {};
+  return {Normalised(any_begin, any_end), Normalised(all_begin, all_end)};
+}
+
+// How many of the first rows overlap or touch what those before them see.
+int64_t GaplessRows(std::span<const IntervalMask::Row> rows) {
+  KeyInterval seen;
+  int64_t count = 0;
+  for (const IntervalMask::Row& row : rows) {
+    if (row.begin < row.end) {
+      if (seen.empty()) seen = {row.begin, row.end};
+      if (row.begin > seen.end || row.end < seen.begin) break;
+      seen = {std::min<int64_t>(seen.begin, row.begin), std::max<int64_t>(seen.end, row.end)};
+    }
+    ++count;
+  }
+  return count;
 }
 
 // Sum over x in [begin, end) of x cut to [0, limit].
@@ -199,7 +233,29 @@ absl::StatusOr<IntervalMask> IntervalMask::Create(MaskSpec spec, int64_t batch, 
   return mask;
 }
 
+IntervalMask IntervalMask::FromRows(std::vector<Row> rows, int64_t samples, int64_t batch,
+                                    int64_t query_len, int64_t key_len) {
+  assert(samples == 1 || samples == batch);
+  assert(static_cast<int64_t>(rows.size()) == samples * query_len);
+  RowTable table = {.rows = std::move(rows), .samples = samples};
+  for (const Row& row : table.rows) table.elements += row.end - row.begin;
+  IntervalMask mask;
+  mask.rows_ = std::make_shared<const RowTable>(std::move(table));
+  mask.batch_ = batch;
+  mask.query_len_ = query_len;
+  mask.key_len_ = key_len;
+  return mask;
+}
+
+const IntervalMask::Row* IntervalMask::RowsOf(int64_t b) const {
+  return rows_->rows.data() + (rows_->samples == 1 ? 0 : b * query_len_);
+}
+
 KeyInterval IntervalMask::VisibleKeys(int64_t b, int64_t query) const {
+  if (rows_ != nullptr) {
+    const Row& row = RowsOf(b)[query];
+    return {row.begin, row.end};
+  }
   const Segment segment =
       spec_->packed() ? SequenceAt(*spec_, SequenceIndex(*spec_, query)) : SampleAt(*this, b);
   if (query >= segment.query_end) return {};
@@ -209,6 +265,7 @@ KeyInterval IntervalMask::VisibleKeys(int64_t b, int64_t query) const {
 
 IntervalMask::Bounds IntervalMask::VisibleKeys(int64_t b, int64_t query_begin,
                                                int64_t query_end) const {
+  if (rows_ != nullptr) return BoundsOfRows({RowsOf(b) + query_begin, RowsOf(b) + query_end});
   Bounds bounds;
   int64_t all_begin = 0;
   int64_t all_end = key_len_;
@@ -232,7 +289,26 @@ IntervalMask::Bounds IntervalMask::VisibleKeys(int64_t b, int64_t query_begin,
   return bounds;
 }
 
+bool IntervalMask::per_sample() const {
+  if (rows_ != nullptr) return rows_->samples > 1;
+  return !spec_->q_lengths.empty() || !spec_->k_lengths.empty();
+}
+
+int64_t IntervalMask::GaplessEnd(int64_t b, int64_t query, int64_t end) const {
+  if (rows_ != nullptr) return query + GaplessRows({RowsOf(b) + query, RowsOf(b) + end});
+  if (!spec_->packed()) return end;
+  const auto& ends = spec_->cu_seqlens_q;
+  return std::min(end, *std::upper_bound(ends.begin(), ends.end(), query));
+}
+
+int64_t IntervalMask::EndAlignedKey(int64_t b, int64_t query) const {
+  const Segment segment =
+      spec_->packed() ? SequenceAt(*spec_, SequenceIndex(*spec_, query)) : SampleAt(*this, b);
+  return segment.key_end - (segment.query_end - query);
+}
+
 int64_t IntervalMask::VisibleElements() const {
+  if (rows_ != nullptr) return SaturatingMultiply(rows_->elements, batch_ / rows_->samples);
   int64_t total = 0;
   if (spec_->packed()) {
     for (size_t i = 0; i + 1 < spec_->cu_seqlens_q.size(); ++i) {

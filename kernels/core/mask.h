@@ -1,5 +1,5 @@
 // Masks whose visible keys form one interval a query: causal, window, lengths, packed sequences
-// and any conjunction of them.
+// and any conjunction of them, and what an expression was found to come to (mask_intervals.h).
 #ifndef ATTN_KERNELS_CORE_MASK_H_
 #define ATTN_KERNELS_CORE_MASK_H_
 
@@ -45,7 +45,8 @@ struct KeyInterval {
   bool operator==(const KeyInterval&) const = default;
 };
 
-// A validated MaskSpec over [B, Sq, Sk]; packed sequences have B = 1. Immutable, thread-safe.
+// A validated MaskSpec over [B, Sq, Sk], or rows one by one; packed sequences have B = 1.
+// Immutable, thread-safe.
 class IntervalMask {
  public:
   // Everything visible, over nothing; assign a created mask before use.
@@ -55,9 +56,21 @@ class IntervalMask {
   static absl::StatusOr<IntervalMask> Create(MaskSpec spec, int64_t batch, int64_t query_len,
                                              int64_t key_len);
 
+  // Of intervals given one a query: [samples][Sq], `samples` being `batch` or 1 for all of them.
+  // Each lies within [0, Sk); empty ones are {0, 0}.
+  struct Row {
+    int32_t begin = 0;
+    int32_t end = 0;
+  };
+  static IntervalMask FromRows(std::vector<Row> rows, int64_t samples, int64_t batch,
+                               int64_t query_len, int64_t key_len);
+
   int64_t batch() const { return batch_; }
   int64_t query_len() const { return query_len_; }
   int64_t key_len() const { return key_len_; }
+
+  // Whether samples may differ.
+  bool per_sample() const;
 
   // Keys that query `query` of sample `b` may attend. O(1); O(log N) when packed.
   KeyInterval VisibleKeys(int64_t b, int64_t query) const;
@@ -68,17 +81,39 @@ class IntervalMask {
     KeyInterval any;
     KeyInterval all;
   };
+  // O(1), O(log N) when packed; of rows one by one in proportion to them.
   Bounds VisibleKeys(int64_t b, int64_t query_begin, int64_t query_end) const;
 
+  // The end of a run [query, result) within [query, end), at least one query long, whose visible
+  // keys, taken together, are one interval without gaps. Runs taken one after the other ascend in
+  // keys, but for rows one by one, which may be in any order.
+  int64_t GaplessEnd(int64_t b, int64_t query, int64_t end) const;
+
+  // Where query `query` of sample `b` stands among the keys when the last query of its sample or
+  // sequence stands at the last key, whatever the alignment of the mask is: what ALiBi counts
+  // distances from. Of the caller's lengths and sequences; may lie outside [0, Sk).
+  int64_t EndAlignedKey(int64_t b, int64_t query) const;
+
   // Sum of VisibleKeys over all queries of all samples: score elements of one head. O(B), or O(N)
-  // when packed, whatever the lengths are; saturates at INT64_MAX.
+  // when packed, whatever the lengths are; O(1) of rows one by one. Saturates at INT64_MAX.
   int64_t VisibleElements() const;
 
+  // What the caller asked for; of rows one by one nothing.
   const MaskSpec& spec() const { return *spec_; }
 
  private:
+  struct RowTable {
+    std::vector<Row> rows;  // [samples][Sq]
+    int64_t samples = 1;
+    int64_t elements = 0;  // Of all of them.
+  };
+
+  // The rows of sample `b`, where there are rows.
+  const Row* RowsOf(int64_t b) const;
+
   // Shared: copies of a problem copy no arrays. Never null but in a mask moved from.
   std::shared_ptr<const MaskSpec> spec_ = std::make_shared<const MaskSpec>();
+  std::shared_ptr<const RowTable> rows_;  // Null where the spec says it all.
   int64_t batch_ = 0;
   int64_t query_len_ = 0;
   int64_t key_len_ = 0;

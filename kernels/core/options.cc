@@ -48,11 +48,11 @@ absl::Status ValidateOption(absl::string_view owner, const OptionSpec& spec,
     return absl::InvalidArgumentError(
         absl::StrCat(prefix, " nests lists more than ", kMaxOptionDepth, " deep"));
   }
-  if (spec.check == nullptr) return absl::OkStatus();
-  if (const absl::Status checked = spec.check(value); !checked.ok()) {
-    return absl::Status(checked.code(), absl::StrCat(prefix, ": ", checked.message()));
-  }
-  return absl::OkStatus();
+  absl::Status checked;
+  if (spec.check != nullptr) checked = spec.check(value);
+  if (checked.ok() && spec.check_with != nullptr) checked = spec.check_with(value, spec.context);
+  if (checked.ok()) return checked;
+  return absl::Status(checked.code(), absl::StrCat(prefix, ": ", checked.message()));
 }
 
 }  // namespace

@@ -45,6 +45,9 @@ struct OptionSpec {
   const char* description;
   // OK, or INVALID_ARGUMENT that says what is allowed. Null = any value of the type.
   absl::Status (*check)(const OptionValue&);
+  // Likewise, for declarations that are not known before the program runs.
+  absl::Status (*check_with)(const OptionValue&, const void* context) = nullptr;
+  const void* context = nullptr;
 };
 
 // Refuses unknown names (naming the nearest known one), wrong types (an int is accepted where a

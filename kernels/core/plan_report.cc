@@ -1,11 +1,14 @@
 #include "kernels/core/plan_report.h"
 
 #include <algorithm>
+#include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/core/ceil_divide.h"
 #include "kernels/core/limits.h"
+#include "kernels/core/mask_planning.h"
 #include "kernels/core/status_macros.h"
 
 namespace attn {
@@ -17,12 +20,14 @@ absl::Status CheckReportedBlock(const char* name, int64_t block) {
       absl::StrCat("outputs.", name, " is ", block, ", allowed: ", kMinBlock, " to ", kMaxBlock));
 }
 
-// Blocks of all samples: below 2^31 * 2^31 for a batch of 1, hence in floating point.
+// Blocks of all samples, and of all heads where the expression tells them apart: below 2^31 * 2^31
+// for a batch of 1, hence in floating point.
 double EntryCount(const AttentionProblem& problem, int64_t block_q, int64_t block_k) {
-  const int64_t query_blocks = CeilDivide(problem.query_len, block_q);
-  const int64_t key_blocks = CeilDivide(problem.key_len, block_k);
-  return static_cast<double>(problem.batch) * static_cast<double>(query_blocks) *
-         static_cast<double>(key_blocks);
+  const bool per_head = problem.expression != nullptr && problem.expression->per_head();
+  return static_cast<double>(problem.batch) *
+         static_cast<double>(per_head ? problem.heads : int64_t{1}) *
+         static_cast<double>(CeilDivide(problem.query_len, block_q)) *
+         static_cast<double>(CeilDivide(problem.key_len, block_k));
 }
 
 }  // namespace
@@ -33,6 +38,21 @@ ImplicitPlan ReportedDensePlan(const AttentionProblem& problem, int64_t default_
   return {.block_q = wanted.plan_block_q != 0 ? wanted.plan_block_q : default_block_q,
           .block_k = wanted.plan_block_k != 0 ? wanted.plan_block_k : default_block_k,
           .mask = &problem.mask};
+}
+
+std::unique_ptr<Planning> PlanReport(const AttentionCall& call, int64_t default_block_q,
+                                     int64_t default_block_k) {
+  const ImplicitPlan blocks = ReportedDensePlan(call.problem, default_block_q, default_block_k);
+  return PlanMask(
+      call, {.block_q = blocks.block_q, .block_k = blocks.block_k, .implicit_intervals = false});
+}
+
+BlockPlan ReportedPlan(Plan plan) {
+  if (const auto* implicit = std::get_if<ImplicitPlan>(&plan)) return implicit->Materialise();
+  BlockPlan listed = std::get<BlockPlan>(std::move(plan));
+  listed.mask = nullptr;
+  listed.program = nullptr;
+  return listed;
 }
 
 absl::Status CheckReportedDensePlan(const AttentionProblem& problem, int64_t default_block_q,
@@ -52,12 +72,11 @@ absl::Status CheckReportedDensePlan(const AttentionProblem& problem, int64_t def
 int64_t ReportedDensePlanBytes(const AttentionProblem& problem, int64_t smallest_block) {
   const OutputsWanted& wanted = problem.wanted;
   if (!wanted.plan) return 0;
-  const double entries =
-      std::min(EntryCount(problem, wanted.plan_block_q > 0 ? wanted.plan_block_q : smallest_block,
-                          wanted.plan_block_k > 0 ? wanted.plan_block_k : smallest_block),
-               static_cast<double>(kMaxReportedPlanEntries));
-  // A vector that grows by doubling holds up to three times its elements while it moves them.
-  return static_cast<int64_t>(entries) * 3 * static_cast<int64_t>(sizeof(PlanEntry));
+  const MaskPlanOptions options = {
+      .block_q = wanted.plan_block_q > 0 ? wanted.plan_block_q : smallest_block,
+      .block_k = wanted.plan_block_k > 0 ? wanted.plan_block_k : smallest_block,
+      .implicit_intervals = false};
+  return MaskPlanBytes(problem, options, kMaxReportedPlanEntries);
 }
 
 }  // namespace attn

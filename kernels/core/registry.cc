@@ -10,7 +10,9 @@
 
 namespace attn {
 
-absl::StatusOr<Registry> Registry::Create(std::vector<std::unique_ptr<Backend>> backends) {
+absl::StatusOr<Registry> Registry::Create(
+    std::vector<std::unique_ptr<Backend>> backends,
+    std::vector<std::unique_ptr<MaskFunction>> mask_functions) {
   Registry registry;
   registry.owned_ = std::move(backends);
   for (const std::unique_ptr<Backend>& backend : registry.owned_) {
@@ -27,6 +29,23 @@ absl::StatusOr<Registry> Registry::Create(std::vector<std::unique_ptr<Backend>> 
               const BackendInfo& b = right->info();
               return std::tie(a.cost_rank, a.name) < std::tie(b.cost_rank, b.name);
             });
+  registry.owned_functions_ = std::move(mask_functions);
+  for (const std::unique_ptr<MaskFunction>& function : registry.owned_functions_) {
+    if (function == nullptr) {
+      return absl::InvalidArgumentError("a mask function of the registry is null");
+    }
+    registry.functions_.push_back(function.get());
+  }
+  std::vector<const MaskFunction*>& functions = registry.functions_;
+  const auto name_of = [](const MaskFunction* function) -> const std::string& {
+    return function->info().name;
+  };
+  std::ranges::sort(functions, {}, name_of);
+  const auto twice = std::ranges::adjacent_find(functions, {}, name_of);
+  if (twice != functions.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("two mask functions are named ", Quoted(name_of(*twice))));
+  }
   return registry;
 }
 

@@ -17,6 +17,8 @@ struct RunStats {
   double dense_elements = 0;
   // Work that is not score elements (compressed branches, linear branches).
   double extra_flops = 0;
+  // Blocks of the plan that are listed, over all of them; where the backend has blocks of its own.
+  std::optional<double> block_density;
 
   double sparsity() const {
     return dense_elements > 0 ? std::max(0.0, 1.0 - computed_elements / dense_elements) : 0.0;

@@ -6,8 +6,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "kernels/core/dtype.h"
 
@@ -52,6 +55,10 @@ struct BasicTensorView {
 
 using TensorView = BasicTensorView<const std::byte>;
 using MutableTensorView = BasicTensorView<std::byte>;
+
+// Tensors of a call beside q, k and v, by the name that an option or a field gives them. Before the
+// payload is there the views have no data, yet dtype and shape: enough to validate.
+using TensorMap = std::map<std::string, TensorView, std::less<>>;
 
 // Copies row (b, h, s) of a rank-4 float view into `to` as fp32; `to` has room for dim(3).
 void LoadRow(const TensorView& from, int64_t b, int64_t h, int64_t s, float* to);

@@ -1,13 +1,18 @@
-// Random interval masks and the definition of visibility, one element at a time, straight from the
-// words of the contract: what mask and plan are tested against.
+// Random interval masks and the definition of visibility, of them and of expressions, one element
+// at a time, straight from the words of the contract: what mask, program and plan are tested
+// against.
 #ifndef ATTN_TESTS_SUPPORT_MASK_ORACLE_H_
 #define ATTN_TESTS_SUPPORT_MASK_ORACLE_H_
 
 #include <cstdint>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "kernels/core/mask.h"
+#include "kernels/core/mask_expression.h"
+#include "kernels/core/mask_function.h"
+#include "kernels/core/tensor_view.h"
 
 namespace attn {
 
@@ -26,6 +31,12 @@ MaskCase RandomMaskCase(std::mt19937_64& random);
 
 // True if query i of sample b sees key j.
 bool Sees(const MaskCase& mask_case, int64_t b, int64_t i, int64_t j);
+
+// True if the expression lets head `head` of query i of sample b attend key j. The spec is one that
+// MaskExpression::Create takes; a function is asked one element at a time.
+bool MaskOracle(const MaskExpressionSpec& spec, const MaskSizes& sizes, const TensorMap& tensors,
+                int64_t b, int64_t head, int64_t i, int64_t j,
+                const std::vector<const MaskFunction*>& functions = {});
 
 }  // namespace attn
 

@@ -19,6 +19,9 @@ struct OracleResult {
   // errors of scores are relative to.
   double largest_score = 0;
   double largest_pooled_score = 0;  // Of pooled tokens alone; 0 where there are none.
+  // The largest |bias| + |ALiBi| of any visible score that is finite: what adding them rounds is
+  // relative to it.
+  double largest_addend = 0;
   // Sum over all elements of out of the squares of what they are sums of, weight * value: about
   // the square of out's norm, but where few values happen to cancel.
   double summand_squares = 0;
@@ -27,10 +30,12 @@ struct OracleResult {
   double elements = 0;
 };
 
-// Dense attention under the mask as the contract words it.
+// Dense attention as the contract words it: mask, expression, score modifiers, sinks. Idle samples
+// are left out: their outputs are 0 here, their elements not counted.
 OracleResult DenseOracle(const AttentionCall& call);
 
-// Attention over exactly what an explicit plan lists.
+// Attention over exactly what an explicit plan lists, with the call's score modifiers; of pooled
+// tokens, which have no place, with the softcap alone. A plan's program is the call's expression.
 OracleResult PlanOracle(const AttentionCall& call, const BlockPlan& plan);
 
 }  // namespace attn

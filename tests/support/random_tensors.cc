@@ -1,11 +1,14 @@
 #include "tests/support/random_tensors.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "kernels/core/float16.h"
 #include "kernels/core/tensor_pattern.h"
+#include "tests/support/named_masks.h"
 
 namespace attn {
 namespace {
@@ -126,7 +129,54 @@ OwnedCall::OwnedCall(const CallShape& shape) : shape_(shape) {
   call.q = q.const_view();
   call.k = k.const_view();
   call.v = v.const_view();
+  if (!shape.expression.empty()) {
+    expression = NamedMask(shape.expression, problem.sizes());
+    problem.expression = expression.Create();
+    call.extra = expression.tensors.map();
+  }
+  AddModifiers();
+  call.idle_samples = shape.idle_samples;
   PoisonOutputs();
+}
+
+void OwnedCall::AddModifiers() {
+  const ModifierShape& shape = shape_.modifiers;
+  ScoreModifiers& modifiers = call.problem.modifiers;
+  modifiers.softcap = shape.softcap;
+  if (!shape.bias.empty()) {
+    bias = OwnedTensor(shape.dtype, "b h s d", shape.bias[0], shape.bias[1], shape.bias[2],
+                       shape.bias[3]);
+    bias.FillNormal(shape_.seed * 3 + 5, 1.5);
+    std::mt19937_64 random(shape_.seed);
+    std::bernoulli_distribution hidden(shape.hidden);
+    ForEachElement(bias.view().layout, [&](int64_t b, int64_t h, int64_t s, int64_t d) {
+      if (hidden(random)) bias.Set(b, h, s, d, -std::numeric_limits<double>::infinity());
+    });
+    modifiers.bias = "bias";
+    call.extra["bias"] = bias.const_view();
+  }
+  const int64_t heads = shape_.heads;
+  if (shape.slopes_rank != 0) {
+    const int64_t samples = shape.slopes_rank == 2 ? shape_.batch : 1;
+    slopes = OwnedTensor(shape.dtype, "b h s d", 1, 1, samples, heads);
+    ForEachElement(slopes.view().layout, [&](int64_t, int64_t, int64_t b, int64_t h) {
+      slopes.Set(0, 0, b, h, std::ldexp(1.0 + static_cast<double>(b), -1 - static_cast<int>(h)));
+    });
+    modifiers.alibi_slopes = "slopes";
+    call.extra["slopes"] = {slopes.view().data, shape.dtype,
+                            shape.slopes_rank == 2
+                                ? TensorLayout::Contiguous(std::array{samples, heads})
+                                : TensorLayout::Contiguous(std::array{heads})};
+  }
+  if (shape.sinks) {
+    sinks = OwnedTensor(shape.dtype, "b h s d", 1, 1, 1, heads);
+    sinks.FillNormal(shape_.seed * 3 + 6, 1);
+    const double usual = std::log(static_cast<double>(shape_.key_len));
+    for (int64_t h = 0; h < heads; ++h) sinks.Set(0, 0, 0, h, sinks.At(0, 0, 0, h) + usual);
+    modifiers.sinks = "sinks";
+    call.extra["sinks"] = {sinks.view().data, shape.dtype,
+                           TensorLayout::Contiguous(std::array{heads})};
+  }
 }
 
 void OwnedCall::PoisonOutputs() {

@@ -12,6 +12,7 @@
 #include "kernels/core/dtype.h"
 #include "kernels/core/mask.h"
 #include "kernels/core/tensor_view.h"
+#include "tests/support/random_masks.h"
 
 namespace attn {
 
@@ -50,6 +51,16 @@ class OwnedTensor {
   MutableTensorView view_;
 };
 
+// Score modifiers of a call.
+struct ModifierShape {
+  double softcap = 0;
+  std::vector<int64_t> bias;  // Its shape; empty = none.
+  double hidden = 0;          // Share of its elements that are -infinity; the others are normal.
+  int slopes_rank = 0;        // 1: [H], 2: [B, H]; 0 = none.
+  bool sinks = false;         // About as large as an LSE.
+  DType dtype = DType::kFloat32;
+};
+
 // What a random call looks like.
 struct CallShape {
   int64_t batch = 1;
@@ -65,8 +76,11 @@ struct CallShape {
   std::optional<double> scale;      // nullopt = head_dim ^ -0.5
   std::string pattern = "b h s d";  // Of q, k and v.
   std::string out_pattern = "b h s d";
-  int64_t padding = 0;   // Of q, k, v and out.
-  double deviation = 1;  // Of q and k; v has 1.
+  int64_t padding = 0;     // Of q, k, v and out.
+  double deviation = 1;    // Of q and k; v has 1.
+  std::string expression;  // By its name (named_masks.h); empty = none.
+  ModifierShape modifiers;
+  std::vector<bool> idle_samples;
   bool weights = false;  // LSE is always wanted.
   uint64_t seed = 1;
 };
@@ -86,11 +100,18 @@ struct OwnedCall {
   OwnedTensor k;
   OwnedTensor v;
   OwnedTensor out;
+  // Of what the shape asks for; the call's names are `bias`, `slopes` and `sinks`.
+  OwnedTensor bias;
+  OwnedTensor slopes;  // [1, 1, 1 or B, H]; the call sees [H] or [B, H].
+  OwnedTensor sinks;   // [1, 1, 1, H]; the call sees [H].
+  DrawnMask expression;
   OwnedTensor lse;  // [B, H, Sq, 1]; the call sees [B, H, Sq].
   OwnedTensor weights;
   AttentionCall call;
 
  private:
+  void AddModifiers();
+
   CallShape shape_;
 };
 

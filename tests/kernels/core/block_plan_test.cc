@@ -39,7 +39,7 @@ std::vector<PlanEntry> RowByDefinition(const MaskCase& mask_case, const Implicit
     }
     if (any) {
       entries.push_back({.key_block = static_cast<int32_t>(key_block),
-                         .mask = all ? BlockMask::kFull : BlockMask::kInterval});
+                         .mask = all ? BlockMask::kFull : BlockMask::kPredicate});
     }
   }
   return entries;
@@ -115,8 +115,8 @@ TEST(ImplicitPlan, KeyBlocksBetweenTwoSequencesThatNoQuerySeesAreNotListed) {
   const IntervalMask mask = *IntervalMask::Create(spec, 1, 2, 12);
   std::vector<PlanEntry> row;
   ImplicitPlan{.block_q = 2, .block_k = 3, .mask = &mask}.AppendRow(0, 0, &row);
-  EXPECT_THAT(row, ElementsAre(PlanEntry{.key_block = 0, .mask = BlockMask::kInterval},
-                               PlanEntry{.key_block = 3, .mask = BlockMask::kInterval}));
+  EXPECT_THAT(row, ElementsAre(PlanEntry{.key_block = 0, .mask = BlockMask::kPredicate},
+                               PlanEntry{.key_block = 3, .mask = BlockMask::kPredicate}));
 }
 
 // Two samples, one head of the problem's two, queries in blocks of 2 and 1, keys of 70 and 2.
@@ -131,7 +131,7 @@ BlockPlan ValidPlan() {
   plan.entries = {{.key_block = 0, .mask = BlockMask::kBits, .bits = 0},
                   {.key_block = 1, .level = 2},
                   {.key_block = 1, .mask = BlockMask::kBits, .bits = 4},
-                  {.key_block = 0, .mask = BlockMask::kInterval}};
+                  {.key_block = 0, .mask = BlockMask::kPredicate}};
   plan.bit_tiles.resize(5);  // 2 rows of two words, 1 row of one.
   return plan;
 }
@@ -260,7 +260,7 @@ std::vector<BrokenCase> BrokenEntries() {
        "entries[1].level is -4, allowed: 1 to 127"},
       {"level_large", [](BlockPlan& plan) { plan.entries[1].level = 128; },
        "entries[1].level is 128, allowed: 1 to 127"},
-      {"level_with_interval", [](BlockPlan& plan) { plan.entries[1].mask = BlockMask::kInterval; },
+      {"level_with_interval", [](BlockPlan& plan) { plan.entries[1].mask = BlockMask::kPredicate; },
        "entries[1].mask is 1 at level 2, allowed: full, 0"},
       {"level_with_bits", [](BlockPlan& plan) { plan.entries[2].level = 3; },
        "entries[2].mask is 2 at level 3, allowed: full, 0"},
@@ -331,7 +331,6 @@ TEST(ValidatePlan, RefusesImplicitPlansThatDoNotFit) {
   const IntervalMask other_batch = *IntervalMask::Create({.causal = true}, 3, 30, 40);
   const IntervalMask other_queries = *IntervalMask::Create({.causal = true}, 2, 31, 40);
   const IntervalMask other_keys = *IntervalMask::Create({.causal = true}, 2, 30, 41);
-  const IntervalMask twin = *IntervalMask::Create({.causal = true}, 2, 30, 40);
   const IntervalMask none;
   struct Row {
     ImplicitPlan plan;
@@ -349,7 +348,6 @@ TEST(ValidatePlan, RefusesImplicitPlansThatDoNotFit) {
       {{.mask = &other_batch}, "mask is over 3 samples, allowed: the problem's, 2"},
       {{.mask = &other_queries}, "mask is over 31 queries, allowed: the problem's, 30"},
       {{.mask = &other_keys}, "mask is over 41 keys, allowed: the problem's, 40"},
-      {{.mask = &twin}, "mask is another's, allowed: the problem's"},
   };
   const AttentionProblem problem = ProblemOf(mask);
   EXPECT_TRUE(ValidatePlan(ImplicitPlan{.mask = &problem.mask}, problem).ok());

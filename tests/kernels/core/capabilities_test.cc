@@ -151,5 +151,13 @@ TEST(Feature, NamesAreThoseOfListBackends) {
   EXPECT_EQ(names, "causal window lengths packed gqa lse weights plan scale ");
 }
 
+TEST(FeatureNames, ReadBackAreTheSame) {
+  for (const Feature feature : kAllFeatures) {
+    EXPECT_EQ(FeatureFromName(Name(feature)), feature) << std::string(Name(feature));
+  }
+  EXPECT_EQ(FeatureFromName("Causal"), std::nullopt);
+  EXPECT_EQ(FeatureFromName(""), std::nullopt);
+}
+
 }  // namespace
 }  // namespace attn

@@ -92,5 +92,19 @@ TEST(IntOption, GivesTheValueOrTheDefault) {
   EXPECT_EQ(IntOption(options, "block_k", 64), 64);
 }
 
+absl::Status IsContext(const OptionValue& value, const void* context) {
+  if (value == *static_cast<const OptionValue*>(context)) return absl::OkStatus();
+  return absl::InvalidArgumentError("another one is allowed");
+}
+
+TEST(ValidateOptions, ChecksWithTheContextOfTheDeclaration) {
+  const OptionValue allowed{int64_t{3}};
+  const OptionSpec specs[] = {
+      {"n", OptionType::kInt, "", "3", "Of the test.", nullptr, IsContext, &allowed}};
+  EXPECT_TRUE(ValidateOptions("b", {{"n", {int64_t{3}}}}, specs).ok());
+  EXPECT_EQ(std::string(ValidateOptions("b", {{"n", {int64_t{4}}}}, specs).message()),
+            "b: option 'n': another one is allowed");
+}
+
 }  // namespace
 }  // namespace attn

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,6 +61,46 @@ TEST(Registry, RefusesTwiceTheSameNameAndNull) {
 
   std::vector<std::unique_ptr<Backend>> with_null(1);
   EXPECT_EQ(Registry::Create(std::move(with_null)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+class NamedFunction final : public MaskFunction {
+ public:
+  explicit NamedFunction(std::string name) { info_.name = std::move(name); }
+
+  const MaskFunctionInfo& info() const override { return info_; }
+  absl::StatusOr<std::unique_ptr<BoundMaskFunction>> Bind(
+      std::span<const double>, std::span<const TensorView>) const override {
+    return absl::UnimplementedError("of the test");
+  }
+
+ private:
+  MaskFunctionInfo info_;
+};
+
+std::vector<std::unique_ptr<MaskFunction>> Functions(const std::vector<std::string>& names) {
+  std::vector<std::unique_ptr<MaskFunction>> functions;
+  functions.reserve(names.size());
+  for (const std::string& name : names) functions.push_back(std::make_unique<NamedFunction>(name));
+  return functions;
+}
+
+TEST(Registry, MaskFunctionsAreInTheOrderOfTheirNames) {
+  const auto registry = Registry::Create({}, Functions({"tiled", "dilated", "spiral"}));
+  ASSERT_TRUE(registry.ok()) << registry.status();
+  std::vector<std::string> names;
+  for (const MaskFunction* function : registry->mask_functions()) {
+    names.push_back(function->info().name);
+  }
+  EXPECT_THAT(names, ElementsAre("dilated", "spiral", "tiled"));
+}
+
+TEST(Registry, RefusesMaskFunctionsTwiceAndNull) {
+  const auto twice = Registry::Create({}, Functions({"a", "b", "a"}));
+  EXPECT_EQ(twice.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(twice.status().message()), HasSubstr("two mask functions are named 'a'"));
+  std::vector<std::unique_ptr<MaskFunction>> with_null(1);
+  EXPECT_EQ(Registry::Create({}, std::move(with_null)).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 
