@@ -1,18 +1,20 @@
 #include "kernels/engines/cpu/flash_backend.h"
 
-#include <cmath>
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/core/limits.h"
+#include "kernels/core/ceil_divide.h"
+#include "kernels/core/mask_planning.h"
 #include "kernels/core/plan_report.h"
 #include "kernels/core/status_macros.h"
+#include "kernels/engines/cpu/engine_info.h"
 #include "kernels/engines/cpu/packed_blocks.h"
 #include "kernels/engines/cpu/plan_engine.h"
-#include "kernels/engines/cpu/softmax_scale.h"
+#include "kernels/engines/cpu/planned_execution.h"
 #include "kernels/engines/cpu/work_split.h"
 
 namespace attn {
@@ -34,11 +36,39 @@ absl::Status CheckBlock(const OptionValue& option) {
 
 constexpr OptionSpec kOptions[] = {
     {"block_q", OptionType::kInt, "", "16 to 512, a multiple of 16",
-     "queries that pass over the keys together; unset: 32 to 256, by the size of the call",
+     "queries that pass over the keys together; unset: 32 to 256, by the size of the call, and 128 "
+     "with a mask expression",
      CheckBlock},
-    {"block_k", OptionType::kInt, "256", "16 to 512, a multiple of 16", "keys of a block",
-     CheckBlock},
+    {"block_k", OptionType::kInt, "", "16 to 512, a multiple of 16",
+     "keys of a block; unset: 256, and 128 with a mask expression", CheckBlock},
 };
+
+// Blocks of a plan that is finer than the usual one: what is announced for plans covers so many,
+// 16384 x 16384 tokens at 16 x 16.
+constexpr int64_t kMostFineBlocks = int64_t{1} << 20;
+
+MaskPlanOptions PlanBlocks(const OptionMap& options) {
+  MaskPlanOptions blocks;
+  blocks.block_q = IntOption(options, "block_q", blocks.block_q);
+  blocks.block_k = IntOption(options, "block_k", blocks.block_k);
+  return blocks;
+}
+
+// An expression's plan may have to list its blocks.
+absl::Status CheckPlanBlocks(const AttentionProblem& problem, const OptionMap& options) {
+  if (problem.expression == nullptr) return absl::OkStatus();
+  const MaskPlanOptions blocks = PlanBlocks(options);
+  const MaskPlanOptions usual;
+  if (blocks.block_q >= usual.block_q && blocks.block_k >= usual.block_k) return absl::OkStatus();
+  const double count = static_cast<double>(problem.batch) * static_cast<double>(problem.heads) *
+                       static_cast<double>(CeilDivide(problem.query_len, blocks.block_q)) *
+                       static_cast<double>(CeilDivide(problem.key_len, blocks.block_k));
+  if (count <= static_cast<double>(kMostFineBlocks)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "flash: options block_q ", blocks.block_q, " and block_k ", blocks.block_k,
+      " cut the mask expression into ", count, " blocks over all samples and heads, allowed below ",
+      usual.block_q, " x ", usual.block_k, ": ", kMostFineBlocks));
+}
 
 // A reported plan has the blocks that ran where the call names them.
 absl::Status CheckAgainstOption(const OptionMap& options, const char* option,
@@ -76,20 +106,10 @@ class FlashExecution final : public Execution {
 class FlashBackend final : public Backend {
  public:
   explicit FlashBackend(std::shared_ptr<CpuDevice> device) : device_(std::move(device)) {
+    info_ = CpuEngineInfo(*device_);
     info_.name = "flash";
-    info_.device = "cpu";
     info_.method = "dense";
-    info_.engine = "cpu";
-    const bool bf16_operands =
-        TileKernelsFor(device_->isa, DType::kBFloat16).operand == Operand::kBFloat16;
-    info_.precision = bf16_operands ? "mixed" : "fp32";
-    info_.variant = std::string(Name(device_->isa));
     info_.cost_rank = 10;
-    info_.capabilities.max_head_dim = kMaxHeadDim;
-    info_.capabilities.dtypes = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
-    info_.capabilities.features = {Feature::kCausal, Feature::kWindow, Feature::kLengths,
-                                   Feature::kPacked, Feature::kGqa,    Feature::kLse,
-                                   Feature::kPlan,   Feature::kScale};
     info_.options = kOptions;
   }
 
@@ -97,17 +117,11 @@ class FlashBackend final : public Backend {
 
   absl::Status Supports(const AttentionProblem& problem) const override {
     ATTN_RETURN_IF_ERROR(Backend::Supports(problem));
-    const double magnitude = std::abs(problem.scale);
-    if (magnitude == 0 || (magnitude >= kMinScale && magnitude <= kMaxScale)) {
-      return absl::OkStatus();
-    }
-    return absl::UnimplementedError(
-        absl::StrCat("flash: scale ", problem.scale,
-                     " not supported, supported: 0 and 2^-64 to 2^64 of either sign; 'eager' "
-                     "computes in fp64"));
+    return CheckEngineScale(info_.name, problem);
   }
 
   absl::Status Check(const AttentionProblem& problem, const OptionMap& options) const override {
+    ATTN_RETURN_IF_ERROR(CheckPlanBlocks(problem, options));
     if (!problem.wanted.plan) return absl::OkStatus();
     ATTN_RETURN_IF_ERROR(CheckAgainstOption(options, "block_q", problem.wanted.plan_block_q));
     ATTN_RETURN_IF_ERROR(CheckAgainstOption(options, "block_k", problem.wanted.plan_block_k));
@@ -116,12 +130,20 @@ class FlashBackend final : public Backend {
   }
 
   int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
-    return PlanEngine::DenseBytes(problem, *device_, kSmallestBlock, kSmallestBlock) +
-           ReportedDensePlanBytes(problem, kSmallestBlock);
+    const int64_t report_bytes = ReportedDensePlanBytes(problem, kSmallestBlock);
+    if (problem.expression == nullptr) {
+      return PlanEngine::DenseBytes(problem, *device_, kSmallestBlock, kSmallestBlock) +
+             report_bytes;
+    }
+    const MaskPlanOptions finest = {.block_q = kSmallestBlock, .block_k = kSmallestBlock};
+    return PlanEngine::ListedBytes(problem, *device_, kSmallestBlock, kSmallestBlock) +
+           std::max(MaskPlanBytes(problem, {}), MaskPlanBytes(problem, finest, kMostFineBlocks)) +
+           report_bytes;
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {
     const AttentionProblem& problem = call.problem;
+    if (problem.expression != nullptr) return PreparePlanned(call);
     std::optional<ImplicitPlan> report;
     if (problem.wanted.plan) {
       report = ReportedDensePlan(problem, IntOption(call.options, "block_q", kDefaultReportBlock),
@@ -136,6 +158,17 @@ class FlashBackend final : public Backend {
   }
 
  private:
+  // The mask is data: how it cuts the keys is found out before attention.
+  std::unique_ptr<Execution> PreparePlanned(const AttentionCall& call) const {
+    PlannedReport report;
+    if (call.problem.wanted.plan) {
+      report.other = PlanReport(call, IntOption(call.options, "block_q", kDefaultReportBlock),
+                                IntOption(call.options, "block_k", kDefaultReportBlock));
+    }
+    return std::make_unique<PlannedExecution>(call, PlanMask(call, PlanBlocks(call.options)),
+                                              std::move(report), device_);
+  }
+
   std::shared_ptr<CpuDevice> device_;
   BackendInfo info_;
 };

@@ -159,6 +159,7 @@ absl::Status PackedBlocks::MarkDense(const ImplicitPlan& plan) {
   levels_ = {1};
   ATTN_RETURN_IF_ERROR(MakeIndex());
   for (int64_t b = 0; b < problem.batch; ++b) {
+    if (call_->idle(b)) continue;
     const KeyInterval seen = plan.mask->VisibleKeys(b, 0, problem.query_len).any;
     if (seen.empty()) continue;
     const int64_t first = seen.begin / plan.block_k;
@@ -194,6 +195,7 @@ absl::Status PackedBlocks::MarkListed(const BlockPlan& plan) {
       const int64_t level =
           std::find(levels_.begin(), levels_.end(), entry.level) - levels_.begin();
       for (int64_t b = b_begin; b < b_end; ++b) {
+        if (call_->idle(b)) continue;
         for (int64_t g = g_begin; g < g_end; ++g) {
           slot_of_[static_cast<size_t>(SlotIndex(level, b, g, entry.key_block))] = kListed;
         }

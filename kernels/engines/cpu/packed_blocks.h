@@ -34,8 +34,9 @@ struct Panel {
   bool finite = true;  // No value is infinite or NaN.
 };
 
-// The blocks that a plan lists, at the levels it lists. Borrows the call, the plan and the pool.
-// Distinct parts may be packed at once; panels may be read when all parts are packed.
+// The blocks that a plan lists, at the levels it lists, of samples that are not idle. Borrows the
+// call, the plan and the pool. Distinct parts may be packed at once; panels may be read when all
+// parts are packed.
 class PackedBlocks {
  public:
   // Bytes for all keys of a dense call, in blocks of `block_k` or more keys.

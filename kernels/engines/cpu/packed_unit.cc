@@ -2,23 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernels/core/ceil_divide.h"
 #include "kernels/engines/cpu/plan_tokens.h"
 
 namespace attn {
-namespace {
-
-// Columns [begin, end) of every row of a score tile.
-void HideColumns(float* scores, int64_t rows, int64_t begin, int64_t end) {
-  for (int64_t r = 0; r < rows; ++r) {
-    std::fill(scores + r * kTileColumns + begin, scores + r * kTileColumns + end,
-              -std::numeric_limits<float>::infinity());
-  }
-}
-
-}  // namespace
 
 PackedUnit::PackedUnit(const UnitContext& context, const PackedBlocks& packed, const Unit& unit,
                        const UnitWorkspace& work)
@@ -28,8 +16,8 @@ PackedUnit::PackedUnit(const UnitContext& context, const PackedBlocks& packed, c
       work_(work),
       dense_(std::holds_alternative<ImplicitPlan>(context.plan)),
       alignment_(
-          std::max({kLaneCount, context.kernels.token_multiple, context.kernels.column_multiple})) {
-}
+          std::max({kLaneCount, context.kernels.token_multiple, context.kernels.column_multiple})),
+      modifiers_(context, unit, work) {}
 
 double PackedUnit::Run() {
   if (dense_) {
@@ -44,14 +32,14 @@ double PackedUnit::Run() {
 // The blocks of ImplicitPlan::AppendRow, of these rows alone and without a list. A block between
 // two packed sequences that nobody sees is met as well; no row block then takes anything of it.
 void PackedUnit::AddDenseRow() {
-  const IntervalMask& mask = context_.problem().mask;
+  const IntervalMask& mask = *context_.predicate.intervals;
   const int64_t block_k = std::get<ImplicitPlan>(context_.plan).block_k;
   const KeyInterval seen = mask.VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
   if (seen.empty()) return;
   const int64_t first = seen.begin / block_k;
   const BlockRange share = context_.split.BlocksOf(unit_, CeilDivide(seen.end, block_k) - first);
   for (int64_t block = first + share.begin; block < first + share.end; ++block) {
-    AddEntry({.key_block = static_cast<int32_t>(block), .mask = BlockMask::kInterval});
+    AddEntry({.key_block = static_cast<int32_t>(block), .mask = BlockMask::kPredicate});
   }
 }
 
@@ -113,6 +101,7 @@ void PackedUnit::RunRowBlock(int64_t index) {
   int64_t count = 0;
   int64_t columns = 0;
   uint64_t* words = work_.words;
+  if (modifiers_.any()) modifiers_.SetRows(block, 0, block.rows);
   for (int64_t i = 0; i < piece_count_; ++i) {
     Placed& at = placed[static_cast<size_t>(count)];
     if (!Place(pieces_[static_cast<size_t>(i)], block, &words, &at)) continue;
@@ -139,20 +128,19 @@ void PackedUnit::RunRowBlock(int64_t index) {
 bool PackedUnit::Place(const Piece& piece, const RowBlock& block, uint64_t** words,
                        Placed* placed) {
   *placed = {.piece = &piece, .tokens = piece.panel.tokens, .columns = piece.panel.padded_tokens};
-  const TokenRange queries = unit_.queries.Slice(block.first_query, block.queries);
   TileVisibility& visibility = placed->visibility;
   switch (piece.entry.mask) {
     case BlockMask::kFull:
       return true;
-    case BlockMask::kInterval:
-      if (!PlaceInterval(queries, words, placed)) return false;
+    case BlockMask::kPredicate:
+      if (!PlacePredicate(block, words, placed)) return false;
       break;
     case BlockMask::kBits: {
       const auto& plan = std::get<BlockPlan>(context_.plan);
       const int64_t row_words =
           VisibilityWords(KeyBlock(context_.plan, piece.entry.key_block).size());
-      const int64_t first_query =
-          queries.begin - QueryBlock(context_.plan, unit_.query_block).begin;
+      const int64_t first_query = unit_.queries.begin + block.first_query -
+                                  QueryBlock(context_.plan, unit_.query_block).begin;
       visibility = {plan.bit_tiles.data() + piece.entry.bits + first_query * row_words +
                         piece.panel.first_token / kWordBits,
                     row_words, block.queries, piece.panel.tokens};
@@ -169,13 +157,15 @@ bool PackedUnit::Place(const Piece& piece, const RowBlock& block, uint64_t** wor
 
 // Of a panel in original order only the columns that the row block sees are computed, and masked
 // only if some row does not see all of them.
-bool PackedUnit::PlaceInterval(const TokenRange& queries, uint64_t** words, Placed* placed) const {
-  const IntervalMask& mask = context_.problem().mask;
+bool PackedUnit::PlacePredicate(const RowBlock& block, uint64_t** words, Placed* placed) const {
+  const TilePredicate& predicate = context_.predicate;
+  const TokenRange queries = unit_.queries.Slice(block.first_query, block.queries);
   const Panel& panel = placed->piece->panel;
   TokenRange keys = KeyBlock(context_.plan, placed->piece->entry.key_block)
                         .Slice(panel.first_token, panel.tokens);
   if (keys.permutation == nullptr && queries.permutation == nullptr) {
-    const IntervalMask::Bounds seen = mask.VisibleKeys(unit_.b, queries.begin, queries.end);
+    const IntervalMask::Bounds seen =
+        predicate.intervals->VisibleKeys(unit_.b, queries.begin, queries.end);
     const int64_t begin = std::max<int64_t>(seen.any.begin - keys.begin, 0);
     const int64_t end = std::min(seen.any.end - keys.begin, panel.tokens);
     if (seen.any.empty() || begin >= end) return false;
@@ -183,17 +173,22 @@ bool PackedUnit::PlaceInterval(const TokenRange& queries, uint64_t** words, Plac
     placed->tokens = std::min(RoundUp(end, alignment_), panel.tokens) - placed->begin;
     placed->columns = RoundUp(placed->tokens, alignment_);
     keys = keys.Slice(placed->begin, placed->tokens);
-    if (seen.all.begin <= keys.begin && keys.end <= seen.all.end) return true;
+    const bool all_seen = seen.all.begin <= keys.begin && keys.end <= seen.all.end;
+    if (all_seen && predicate.program == nullptr) return true;
   }
-  placed->visibility = EvaluateMask(mask, unit_.b, queries, keys, *words);
+  placed->visibility =
+      EvaluatePredicate(predicate, unit_.b, unit_.head + block.head, queries, keys, *words);
   *words += queries.size() * VisibilityWords(keys.size());
   return true;
 }
 
-void PackedUnit::ComputeScores(const Placed& placed, const std::byte* queries, int64_t rows) const {
+void PackedUnit::ComputeScores(const Placed& placed, const std::byte* queries, int64_t rows) {
   const TileKernels& kernels = context_.kernels;
   const Panel& panel = placed.piece->panel;
   float* scores = work_.scores + placed.offset;
+  const TokenRange keys = KeyBlock(context_.plan, placed.piece->entry.key_block)
+                              .Slice(panel.first_token + placed.begin, placed.tokens);
+  modifiers_.Fetch(keys);
   kernels.compute_scores({.queries = queries,
                           .keys = panel.keys + placed.begin / kLaneCount * panel.key_group_bytes,
                           .scores = scores,
@@ -201,6 +196,7 @@ void PackedUnit::ComputeScores(const Placed& placed, const std::byte* queries, i
                           .rows = rows,
                           .depth = work_.depth,
                           .columns = placed.columns});
+  if (modifiers_.any()) modifiers_.Apply(keys, scores);
   const TileVisibility& visibility = placed.visibility;
   if (visibility.words != nullptr) {
     kernels.hide_scores({.words = visibility.words,

@@ -7,6 +7,7 @@
 
 #include "kernels/core/block_plan.h"
 #include "kernels/engines/cpu/packed_blocks.h"
+#include "kernels/engines/cpu/tile_modifiers.h"
 #include "kernels/engines/cpu/tile_visibility.h"
 #include "kernels/engines/cpu/unit_context.h"
 #include "kernels/engines/cpu/unit_workspace.h"
@@ -52,8 +53,8 @@ class PackedUnit {
 
   // False if the row block sees nothing of it.
   bool Place(const Piece& piece, const RowBlock& block, uint64_t** words, Placed* placed);
-  bool PlaceInterval(const TokenRange& queries, uint64_t** words, Placed* placed) const;
-  void ComputeScores(const Placed& placed, const std::byte* queries, int64_t rows) const;
+  bool PlacePredicate(const RowBlock& block, uint64_t** words, Placed* placed) const;
+  void ComputeScores(const Placed& placed, const std::byte* queries, int64_t rows);
   void AccumulateValues(const Placed& placed, int64_t rows, const float* carry, float* out) const;
 
   const UnitContext& context_;
@@ -62,6 +63,7 @@ class PackedUnit {
   const UnitWorkspace& work_;
   const bool dense_;
   const int64_t alignment_;  // Of the columns that a row block takes of a panel.
+  TileModifiers modifiers_;
   std::array<Piece, kMaxPieces> pieces_;
   int64_t piece_count_ = 0;
   int64_t column_count_ = 0;

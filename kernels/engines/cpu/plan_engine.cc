@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "kernels/core/ceil_divide.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/engines/cpu/packed_unit.h"
@@ -24,6 +26,37 @@ constexpr double kFlopsPerStreamedByte = 13;
 // log2 of a power of two that is at least the number of keys.
 float HeadroomOf(const AttentionProblem& problem) {
   return static_cast<float>(std::bit_width(static_cast<uint64_t>(problem.key_len)));
+}
+
+// Score elements of dense attention under the intervals, of samples that are not idle.
+double DenseElements(const AttentionCall& call, const IntervalMask& mask) {
+  const AttentionProblem& problem = call.problem;
+  double elements = 0;
+  if (call.idle_samples.empty()) {
+    elements = static_cast<double>(mask.VisibleElements());
+  }
+  for (int64_t b = 0; b < static_cast<int64_t>(call.idle_samples.size()); ++b) {
+    if (call.idle(b)) continue;
+    for (int64_t query = 0; query < problem.query_len; ++query) {
+      elements += static_cast<double>(mask.VisibleKeys(b, query).size());
+    }
+  }
+  return elements * static_cast<double>(problem.heads);
+}
+
+// Pools stand at no position: a bias, or a distance, would be of none.
+absl::Status CheckLevels(const Plan& plan, const ScoreModifiers& modifiers) {
+  const auto* listed = std::get_if<BlockPlan>(&plan);
+  if (listed == nullptr || (modifiers.bias.empty() && modifiers.alibi_slopes.empty())) {
+    return absl::OkStatus();
+  }
+  for (const PlanEntry& entry : listed->entries) {
+    if (entry.level == 1) continue;
+    return absl::InvalidArgumentError(absl::StrCat("the plan lists key block ", entry.key_block,
+                                                   " at level ", entry.level,
+                                                   ", allowed with a bias or ALiBi slopes: 1"));
+  }
+  return absl::OkStatus();
 }
 
 // Products of a table run between its `enter` and `leave`.
@@ -53,10 +86,18 @@ int64_t PlanEngine::DenseBytes(const AttentionProblem& problem, const CpuDevice&
   return split_bytes + PackedBlocks::DenseBytes(problem, kernels, block_k);
 }
 
+int64_t PlanEngine::ListedBytes(const AttentionProblem& problem, const CpuDevice& device,
+                                int64_t block_q, int64_t block_k) {
+  const TileKernels& kernels = TileKernelsFor(device.isa, problem.dtype);
+  return WorkSplit::ListedBytes(problem, block_q) + SplitOutputs::ListedBytes(problem) +
+         PackedBlocks::DenseBytes(problem, kernels, block_k);
+}
+
 absl::StatusOr<std::unique_ptr<PlanEngine>> PlanEngine::Create(const AttentionCall& call,
                                                                const Plan& plan,
                                                                CpuDevice& device) {
   ATTN_RETURN_IF_ERROR(ValidatePlan(plan, call.problem));
+  ATTN_RETURN_IF_ERROR(CheckLevels(plan, call.problem.modifiers));
   const bool streamed = StreamedUnit::Suits(call.problem, plan);
   auto engine = std::unique_ptr<PlanEngine>(new PlanEngine(call, plan, device, streamed));
   ATTN_RETURN_IF_ERROR(engine->Allocate(device));
@@ -72,9 +113,11 @@ PlanEngine::PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDev
           plan,
           streamed ? Fp32TileKernels(device.isa) : TileKernelsFor(device.isa, call.problem.dtype),
           split_,
-          SoftmaxScale(call.problem.scale),
+          TilePredicate::Of(plan, call.problem),
+          BoundModifiers(call),
+          SoftmaxScale(call.problem.scale, call.problem.modifiers.change_scores()),
           HeadroomOf(call.problem)},
-      dense_elements_(call.problem.VisibleElements()) {
+      dense_elements_(DenseElements(call, *context_.predicate.intervals)) {
   const int64_t unit_count = split_.unit_count();
   const double unit_flops = Work() / static_cast<double>(unit_count);
   units_per_tile_ = static_cast<int64_t>(
@@ -175,6 +218,7 @@ absl::Status PlanEngine::RunUnits(int64_t tile, Scratch& scratch) {
   double elements = 0;
   for (int64_t index = begin; index < end; ++index) {
     const Unit unit = split_.UnitAt(index);
+    if (context_.call.idle(unit.b)) continue;
     elements += RunUnit(unit, work);
     if (split_outputs_.has_value()) {
       split_outputs_->Keep(index, unit, work);
@@ -199,11 +243,12 @@ double PlanEngine::RunUnit(const Unit& unit, const UnitWorkspace& work) const {
 }
 
 absl::Status PlanEngine::MergeGroup(int64_t group, Scratch& scratch) const {
+  const Unit unit = split_.UnitAt(group * split_.split_count());
+  if (context_.call.idle(unit.b)) return absl::OkStatus();
   const int64_t columns = RoundUp(context_.problem().value_dim, kLaneCount);
   ATTN_RETURN_IF_ERROR(scratch.Reserve(columns * static_cast<int64_t>(sizeof(float))));
   scratch.Reset();
   auto* out = scratch.Take<float>(columns);
-  const Unit unit = split_.UnitAt(group * split_.split_count());
   for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
     const RowBlock block = split_.RowBlockAt(unit, i);
     for (int64_t r = 0; r < block.rows; ++r) {

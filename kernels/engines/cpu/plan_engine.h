@@ -29,7 +29,8 @@
 
 namespace attn {
 
-// One call under one plan. Borrows both, and the device. Phases, tiles and scratch are those of
+// One call under one plan. Borrows both, and the device. Idle samples are not computed, nor are
+// their elements counted. Phases, tiles and scratch are those of
 // backend.h; a backend's execution offers them as its own, after its planning phases.
 class PlanEngine {
  public:
@@ -39,8 +40,13 @@ class PlanEngine {
   static int64_t DenseBytes(const AttentionProblem& problem, const CpuDevice& device,
                             int64_t block_q, int64_t block_k);
 
-  // ValidatePlan's error if the plan does not fit the call, RESOURCE_EXHAUSTED if the system has no
-  // memory.
+  // Likewise for an explicit plan without pools, whatever its rows share.
+  static int64_t ListedBytes(const AttentionProblem& problem, const CpuDevice& device,
+                             int64_t block_q, int64_t block_k);
+
+  // ValidatePlan's error if the plan does not fit the call, INVALID_ARGUMENT if it has pools and
+  // the call a bias or ALiBi slopes, RESOURCE_EXHAUSTED if the system has no memory. Slopes and
+  // sinks are read here.
   static absl::StatusOr<std::unique_ptr<PlanEngine>> Create(const AttentionCall& call,
                                                             const Plan& plan, CpuDevice& device);
 

@@ -8,23 +8,9 @@
 
 #include "kernels/core/block_plan.h"
 #include "kernels/core/tensor_view.h"
+#include "kernels/core/token_range.h"
 
 namespace attn {
-
-// Positions [begin, end) of a plan's token order. Borrows the plan's permutation.
-struct TokenRange {
-  int64_t begin = 0;
-  int64_t end = 0;
-  const int32_t* permutation = nullptr;  // nullptr = identity
-
-  int64_t size() const { return end - begin; }
-  int64_t original(int64_t position) const {
-    return permutation == nullptr ? position : permutation[position];
-  }
-  TokenRange Slice(int64_t first, int64_t count) const {
-    return {begin + first, begin + first + count, permutation};
-  }
-};
 
 // Address of the first element of token (b, head, token) of a rank-4 view.
 template <typename Byte>

@@ -12,17 +12,25 @@ namespace attn {
 inline constexpr double kMinScale = 0x1p-64;
 inline constexpr double kMaxScale = 0x1p64;
 
-// scale * q.k in base 2 = `factor` * (query_sign * q).k, with factor > 0: the highest product is
-// then the highest score.
+// What the softmax takes is `factor` * score in base 2, with factor > 0: the highest score as the
+// tiles hold it is then the highest.
+//
+// Scores that nobody changes stay products: scale * q.k = `factor` * (query_sign * q).k. Modified
+// ones are in natural units, so that the maximum is subtracted from what the modifiers gave, and
+// base 2 comes after it: a row whose bias is the lowest finite number throughout is uniform.
 struct SoftmaxScale {
-  explicit SoftmaxScale(double scale)
-      : query_sign(scale > 0   ? 1
-                   : scale < 0 ? -1
-                               : 0),
-        factor(scale == 0 ? 1 : static_cast<float>(std::abs(scale) * std::numbers::log2e)) {}
+  SoftmaxScale(double scale, bool modified)
+      : query_sign(scale == 0               ? 0
+                   : scale < 0 && !modified ? -1
+                                            : 1),
+        factor(modified     ? static_cast<float>(std::numbers::log2e)
+               : scale == 0 ? 1
+                            : static_cast<float>(std::abs(scale) * std::numbers::log2e)),
+        product(static_cast<float>(scale)) {}
 
   float query_sign;  // 1, -1, or 0
   float factor;
+  float product;  // ModifyTile::scale
 };
 
 }  // namespace attn

@@ -21,6 +21,10 @@ int64_t SplitOutputs::DenseBytes(const AttentionProblem& problem) {
   return WorkSplit::MaxSplitRows(problem) * (RowBytes(problem) + kBufferAlignment);
 }
 
+int64_t SplitOutputs::ListedBytes(const AttentionProblem& problem) {
+  return WorkSplit::MaxListedSplitRows(problem) * (RowBytes(problem) + kBufferAlignment);
+}
+
 absl::StatusOr<SplitOutputs> SplitOutputs::Create(const AttentionProblem& problem,
                                                   const WorkSplit& split, BufferPool& pool) {
   SplitOutputs outputs(problem, split);

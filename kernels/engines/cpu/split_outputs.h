@@ -19,6 +19,8 @@ class SplitOutputs {
  public:
   // Most bytes for a dense call.
   static int64_t DenseBytes(const AttentionProblem& problem);
+  // Likewise under an explicit plan.
+  static int64_t ListedBytes(const AttentionProblem& problem);
 
   // RESOURCE_EXHAUSTED if the system has no memory.
   static absl::StatusOr<SplitOutputs> Create(const AttentionProblem& problem,

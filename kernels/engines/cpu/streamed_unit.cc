@@ -29,7 +29,8 @@ StreamedUnit::StreamedUnit(const UnitContext& context, const Unit& unit, const U
       block_(context.split.RowBlockAt(unit, 0)),
       keys_(context.call.k, unit.b, unit.kv_head, work.copies),
       values_(context.call.v, unit.b, unit.kv_head,
-              work.copies + TokenAddresses::CopyFloats(context.call.k)) {}
+              work.copies + TokenAddresses::CopyFloats(context.call.k)),
+      modifiers_(context, unit, work) {}
 
 double StreamedUnit::Run() {
   if (std::holds_alternative<ImplicitPlan>(context_.plan)) {
@@ -41,13 +42,15 @@ double StreamedUnit::Run() {
 }
 
 void StreamedUnit::RunDenseRow() {
-  const IntervalMask& mask = context_.problem().mask;
-  const KeyInterval seen = mask.VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
+  const TilePredicate& predicate = context_.predicate;
+  const KeyInterval seen =
+      predicate.intervals->VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
   const BlockRange windows = context_.split.BlocksOf(unit_, CeilDivide(seen.size(), kTileColumns));
   for (int64_t i = windows.begin; i < windows.end; ++i) {
     const int64_t begin = seen.begin + i * kTileColumns;
     const TokenRange keys = {begin, std::min(begin + kTileColumns, seen.end)};
-    RunTokens(keys, EvaluateMask(mask, unit_.b, unit_.queries, keys, work_.words));
+    RunTokens(keys,
+              EvaluatePredicate(predicate, unit_.b, unit_.head, unit_.queries, keys, work_.words));
   }
 }
 
@@ -64,9 +67,9 @@ void StreamedUnit::RunListedRow() {
     for (int64_t first = 0; first < block.size(); first += kTileColumns) {
       const TokenRange keys = block.Slice(first, std::min(kTileColumns, block.size() - first));
       TileVisibility visibility;
-      if (entry.mask == BlockMask::kInterval) {
-        visibility =
-            EvaluateMask(context_.problem().mask, unit_.b, unit_.queries, keys, work_.words);
+      if (entry.mask == BlockMask::kPredicate) {
+        visibility = EvaluatePredicate(context_.predicate, unit_.b, unit_.head, unit_.queries, keys,
+                                       work_.words);
       } else if (entry.mask == BlockMask::kBits) {
         visibility = {
             plan.bit_tiles.data() + entry.bits + first_query * row_words + first / kWordBits,
@@ -82,6 +85,7 @@ void StreamedUnit::RunTokens(const TokenRange& keys, const TileVisibility& visib
   values_.Clear();
   const bool full =
       visibility.words == nullptr || visibility.Count() == unit_.queries.size() * keys.size();
+  range_ = full ? keys : TokenRange();
   if (full) {
     keys_.Add(keys);
     values_.Add(keys);
@@ -94,17 +98,21 @@ void StreamedUnit::RunTokens(const TokenRange& keys, const TileVisibility& visib
     values_.Clear();
     for (int64_t i = 0; i < keys.size(); ++i) {
       if (!visibility.Sees(q, i)) continue;
-      keys_.Add(keys.original(keys.begin + i));
-      values_.Add(keys.original(keys.begin + i));
+      AddToken(keys.original(keys.begin + i));
     }
     if (keys_.count() == 0) continue;
     for (int64_t row = q; row < block_.rows; row += block_.queries) RunRows(row, 1);
   }
 }
 
-void StreamedUnit::RunRows(int64_t first, int64_t rows) {
-  const TileKernels& kernels = context_.kernels;
-  kernels.stream_scores(
+void StreamedUnit::AddToken(int64_t token) {
+  gathered_[static_cast<size_t>(keys_.count())] = static_cast<int32_t>(token);
+  keys_.Add(token);
+  values_.Add(token);
+}
+
+void StreamedUnit::ComputeScores(int64_t first, int64_t rows) {
+  context_.kernels.stream_scores(
       {.queries = reinterpret_cast<const float*>(work_.queries) + first * work_.depth,
        .tokens = keys_.data(),
        .dtype = keys_.dtype(),
@@ -113,6 +121,19 @@ void StreamedUnit::RunRows(int64_t first, int64_t rows) {
        .stride = kTileColumns,
        .rows = rows,
        .count = keys_.count()});
+  if (!modifiers_.any()) return;
+  modifiers_.SetRows(block_, first, rows);
+  if (range_.size() > 0) {
+    modifiers_.Apply(range_, work_.scores);
+  } else {
+    modifiers_.Apply(gathered_.data(), keys_.count(), work_.scores);
+  }
+  HideColumns(work_.scores, rows, keys_.count(), RoundUp(keys_.count(), kLaneCount));
+}
+
+void StreamedUnit::RunRows(int64_t first, int64_t rows) {
+  const TileKernels& kernels = context_.kernels;
+  ComputeScores(first, rows);
   kernels.update_softmax({.scores = work_.scores,
                           .stride = kTileColumns,
                           .rows = rows,

@@ -3,10 +3,12 @@
 #ifndef ATTN_KERNELS_ENGINES_CPU_STREAMED_UNIT_H_
 #define ATTN_KERNELS_ENGINES_CPU_STREAMED_UNIT_H_
 
+#include <array>
 #include <cstdint>
 
 #include "kernels/core/attention_call.h"
 #include "kernels/engines/cpu/plan_tokens.h"
+#include "kernels/engines/cpu/tile_modifiers.h"
 #include "kernels/engines/cpu/tile_visibility.h"
 #include "kernels/engines/cpu/token_addresses.h"
 #include "kernels/engines/cpu/unit_context.h"
@@ -39,6 +41,9 @@ class StreamedUnit {
   void RunTokens(const TokenRange& keys, const TileVisibility& visibility);
   // Rows [first, first + rows) against the tokens in `keys_` and `values_`.
   void RunRows(int64_t first, int64_t rows);
+  void AddToken(int64_t token);
+  // Their scores of rows [first, first + rows), as the softmax takes them.
+  void ComputeScores(int64_t first, int64_t rows);
 
   const UnitContext& context_;
   const Unit& unit_;
@@ -46,6 +51,9 @@ class StreamedUnit {
   const RowBlock block_;  // The unit's only one.
   TokenAddresses keys_;
   TokenAddresses values_;
+  TileModifiers modifiers_;
+  TokenRange range_;                            // Those tokens, or, where they do not follow
+  std::array<int32_t, kTileColumns> gathered_;  // each other and `range_` is empty, these.
   double elements_ = 0;
 };
 

@@ -65,6 +65,28 @@ struct ScoreTile {
   int64_t columns;  // A multiple of column_multiple.
 };
 
+// Scores to modified ones, in natural units (ScoreModifiers of kernels/core):
+//
+//   s = scale * scores[r][c]
+//   s = softcap * tanh(s / softcap)                                to a few units in the last place
+//   s += bias[r][c]
+//   s -= slopes[r] * |row_positions[r] - column_positions[c]|
+//
+// NaN and infinities as IEEE arithmetic has them.
+struct ModifyTile {
+  float* scores;  // [rows][stride]
+  int64_t stride;
+  int64_t rows;
+  int64_t columns;  // A multiple of kLaneCount.
+  float scale;
+  float softcap;      // 0 = none, else at least the smallest normal number.
+  const float* bias;  // [rows][bias_stride], or null
+  int64_t bias_stride;
+  const float* slopes;              // [rows], or null: the rest is then not read.
+  const int32_t* row_positions;     // [rows]
+  const int32_t* column_positions;  // [columns]
+};
+
 // scores[r][c] = -infinity where bit c of words[r % queries] is 0: rows of several
 // heads that share keys are stacked. Columns are taken by kLaneCount: those beyond `columns` may be
 // hidden as well.
@@ -163,6 +185,7 @@ struct TileKernels {
   // False if an element is infinite or NaN.
   bool (*pack_values)(const PackValuesTile& tile);
 
+  void (*modify_scores)(const ModifyTile& tile);
   void (*hide_scores)(const HideTile& tile);
   // Whether some carry is not 1.
   bool (*update_softmax)(const SoftmaxTile& tile);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <limits>
 
 #include "kernels/core/float16.h"
 
@@ -52,26 +53,44 @@ int64_t TileVisibility::Count() const {
   return count;
 }
 
-TileVisibility EvaluateMask(const IntervalMask& mask, int64_t b, const TokenRange& queries,
-                            const TokenRange& keys, uint64_t* words) {
+TilePredicate TilePredicate::Of(const Plan& plan, const AttentionProblem& problem) {
+  if (const auto* dense = std::get_if<ImplicitPlan>(&plan)) return {dense->mask, nullptr};
+  const auto& listed = std::get<BlockPlan>(plan);
+  return {listed.mask != nullptr ? listed.mask : &problem.mask, listed.program};
+}
+
+TileVisibility EvaluatePredicate(const TilePredicate& predicate, int64_t b, int64_t head,
+                                 const TokenRange& queries, const TokenRange& keys,
+                                 uint64_t* words) {
   const int64_t words_per_query = VisibilityWords(keys.size());
+  if (predicate.program == nullptr) {
+    std::fill_n(words, queries.size() * words_per_query, kAllOnes);
+  } else {
+    predicate.program->Evaluate(b, head, queries, keys, words, words_per_query);
+  }
   uint64_t* row = words;
   for (int64_t q = queries.begin; q < queries.end; ++q, row += words_per_query) {
-    const KeyInterval seen = mask.VisibleKeys(b, queries.original(q));
+    const KeyInterval seen = predicate.intervals->VisibleKeys(b, queries.original(q));
     if (keys.permutation == nullptr) {
       for (int64_t w = 0; w < words_per_query; ++w) {
-        row[w] = WordOfRange(seen.begin, seen.end, keys.begin + w * kWordBits);
+        row[w] &= WordOfRange(seen.begin, seen.end, keys.begin + w * kWordBits);
       }
       continue;
     }
-    std::fill(row, row + words_per_query, 0);
     for (int64_t i = 0; i < keys.size(); ++i) {
       const int64_t key = keys.original(keys.begin + i);
-      const auto visible = static_cast<uint64_t>(seen.begin <= key && key < seen.end);
-      row[i / kWordBits] |= visible << (i % kWordBits);
+      const auto hidden = static_cast<uint64_t>(key < seen.begin || key >= seen.end);
+      row[i / kWordBits] &= ~(hidden << (i % kWordBits));
     }
   }
   return {words, words_per_query, queries.size(), keys.size()};
+}
+
+void HideColumns(float* scores, int64_t rows, int64_t begin, int64_t end) {
+  for (int64_t r = 0; r < rows; ++r) {
+    std::fill(scores + r * kTileColumns + begin, scores + r * kTileColumns + end,
+              -std::numeric_limits<float>::infinity());
+  }
 }
 
 void AccumulateVisibleValues(const TileVisibility& visibility, Operand operand,

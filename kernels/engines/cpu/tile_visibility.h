@@ -4,8 +4,10 @@
 
 #include <cstdint>
 
+#include "kernels/core/attention_problem.h"
 #include "kernels/core/ceil_divide.h"
 #include "kernels/core/mask.h"
+#include "kernels/core/mask_program.h"
 #include "kernels/engines/cpu/plan_tokens.h"
 #include "kernels/engines/cpu/tile_kernels.h"
 
@@ -32,10 +34,22 @@ struct TileVisibility {
 // Words of one query over `keys` keys.
 constexpr int64_t VisibilityWords(int64_t keys) { return CeilDivide(keys, kWordBits); }
 
-// Evaluates the mask on the original positions of queries and keys. `words` has room for
+// What decides where a plan does not: both, where there is a program. Borrows them.
+struct TilePredicate {
+  const IntervalMask* intervals;
+  const MaskProgram* program;  // Or null.
+
+  static TilePredicate Of(const Plan& plan, const AttentionProblem& problem);
+};
+
+// Evaluates the predicate on the original positions of queries and keys. `words` has room for
 // queries.size() * VisibilityWords(keys.size()).
-TileVisibility EvaluateMask(const IntervalMask& mask, int64_t b, const TokenRange& queries,
-                            const TokenRange& keys, uint64_t* words);
+TileVisibility EvaluatePredicate(const TilePredicate& predicate, int64_t b, int64_t head,
+                                 const TokenRange& queries, const TokenRange& keys,
+                                 uint64_t* words);
+
+// Of every row of a score tile: columns [begin, end) count for nothing.
+void HideColumns(float* scores, int64_t rows, int64_t begin, int64_t end);
 
 // TileKernels::accumulate_values that never touches a hidden value: 0 * NaN would be NaN. Row r
 // belongs to query r % visibility.queries.

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <numbers>
+#include <vector>
 
 #include "kernels/core/limits.h"
 #include "kernels/core/tensor_view.h"
@@ -14,16 +15,6 @@
 
 namespace attn {
 namespace {
-
-// Which row of the caller's tensors a row of a block is.
-struct TensorRow {
-  int64_t head;
-  int64_t query;
-};
-TensorRow RowAt(const Unit& unit, const RowBlock& block, int64_t row) {
-  const int64_t position = unit.queries.begin + block.first_query + row % block.queries;
-  return {unit.head + block.head + row / block.queries, unit.queries.original(position)};
-}
 
 // Zeros follow the row's elements up to the depth.
 void LoadQuery(const UnitContext& context, int64_t b, const TensorRow& row, int64_t depth,
@@ -48,14 +39,49 @@ void LoadQuery(const UnitContext& context, int64_t b, const TensorRow& row, int6
   kernels.store_row(elements.data(), 1, form, dim, to);
 }
 
-float LseOf(const UnitContext& context, const RowState& state) {
-  if (state.sum == 0) return -std::numeric_limits<float>::infinity();
-  const double log2_sum = std::log2(static_cast<double>(state.sum)) + context.headroom +
-                          static_cast<double>(state.max) * context.scale.factor;
-  return static_cast<float>(log2_sum * std::numbers::ln2);
+// Of 2^(factor * score) over what the row saw, which was something.
+double Log2Sum(const UnitContext& context, const RowState& state) {
+  return std::log2(static_cast<double>(state.sum)) + context.headroom +
+         static_cast<double>(state.max) * context.scale.factor;
+}
+
+// What a row comes to: `out` * factor, and the LSE where it is wanted.
+struct RowResult {
+  float factor;
+  float lse;
+};
+
+RowResult ResultOf(const UnitContext& context, const RowState& state) {
+  if (state.sum == 0) return {0, -std::numeric_limits<float>::infinity()};
+  if (context.call.lse.empty()) return {1 / state.sum, 0};
+  return {1 / state.sum, static_cast<float>(Log2Sum(context, state) * std::numbers::ln2)};
+}
+
+// The sink's exponential over the sum of the others may be of any size: neither is taken alone. Of
+// a row that attends nothing the sink is all there is, but for queries that are not there.
+RowResult ResultWithSink(const UnitContext& context, int64_t b, const TensorRow& row,
+                         const RowState& state) {
+  const float sink = context.modifiers.sink(row.head);
+  if (state.sum == 0) {
+    const std::vector<int64_t>& lengths = context.problem().mask.spec().q_lengths;
+    const bool absent = !lengths.empty() && row.query >= lengths[static_cast<size_t>(b)];
+    return {0, absent ? -std::numeric_limits<float>::infinity() : sink};
+  }
+  const double log2_sum = Log2Sum(context, state);
+  const double log2_sink = static_cast<double>(sink) * std::numbers::log2e;
+  const double ratio = std::exp2(log2_sink - log2_sum);
+  const double log2_total = ratio > 1 ? log2_sink + std::log1p(1 / ratio) * std::numbers::log2e
+                                      : log2_sum + std::log1p(ratio) * std::numbers::log2e;
+  return {static_cast<float>(1 / (static_cast<double>(state.sum) * (1 + ratio))),
+          static_cast<float>(log2_total * std::numbers::ln2)};
 }
 
 }  // namespace
+
+TensorRow RowAt(const Unit& unit, const RowBlock& block, int64_t row) {
+  const int64_t position = unit.queries.begin + block.first_query + row % block.queries;
+  return {unit.head + block.head + row / block.queries, unit.queries.original(position)};
+}
 
 void LoadUnit(const UnitContext& context, const Unit& unit, const UnitWorkspace& work) {
   const int64_t row_bytes = work.depth * ElementBytes(context.kernels.operand);
@@ -74,19 +100,22 @@ void LoadUnit(const UnitContext& context, const Unit& unit, const UnitWorkspace&
 
 void StoreRow(const UnitContext& context, const Unit& unit, const RowBlock& block, int64_t row,
               const RowState& state, const float* out) {
-  const auto [head, query] = RowAt(unit, block, row);
-  const float factor = state.sum == 0 ? 0 : 1 / state.sum;
+  const TensorRow at = RowAt(unit, block, row);
+  const auto [factor, row_lse] = context.modifiers.has_sinks()
+                                     ? ResultWithSink(context, unit.b, at, state)
+                                     : ResultOf(context, state);
   const MutableTensorView& to = context.call.out;
   const int64_t dim = context.problem().value_dim;
   if (to.stride(3) == 1) {
-    context.kernels.store_row(out, factor, to.dtype, dim, TokenAddress(to, unit.b, head, query));
+    context.kernels.store_row(out, factor, to.dtype, dim,
+                              TokenAddress(to, unit.b, at.head, at.query));
   } else {
     std::array<float, kMaxHeadDim> scaled;
     for (int64_t c = 0; c < dim; ++c) scaled[static_cast<size_t>(c)] = out[c] * factor;
-    StoreRow(scaled.data(), unit.b, head, query, to);
+    StoreRow(scaled.data(), unit.b, at.head, at.query, to);
   }
   const MutableTensorView& lse = context.call.lse;
-  if (!lse.empty()) *lse.row<float>(unit.b, head, query) = LseOf(context, state);
+  if (!lse.empty()) *lse.row<float>(unit.b, at.head, at.query) = row_lse;
 }
 
 }  // namespace attn

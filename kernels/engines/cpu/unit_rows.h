@@ -11,10 +11,17 @@
 
 namespace attn {
 
+// Which row of the caller's tensors a row of a block is.
+struct TensorRow {
+  int64_t head;
+  int64_t query;
+};
+TensorRow RowAt(const Unit& unit, const RowBlock& block, int64_t row);
+
 // Fills the queries, in the operand's form, and clears states and output.
 void LoadUnit(const UnitContext& context, const Unit& unit, const UnitWorkspace& work);
 
-// Divides `out` by the row's sum and writes it and the row's LSE.
+// Lets the head's sink join the row, divides `out` by the sum and writes it and the row's LSE.
 void StoreRow(const UnitContext& context, const Unit& unit, const RowBlock& block, int64_t row,
               const RowState& state, const float* out);
 

@@ -13,12 +13,14 @@ absl::StatusOr<UnitWorkspace> UnitWorkspace::Take(const AttentionProblem& proble
   work.out_columns = RoundUp(problem.value_dim, kLaneCount);
   const int64_t rows = row_blocks * kTileRows;
   const int64_t query_bytes = rows * work.depth * ElementBytes(kernels.operand);
-  const int64_t floats = kTileRows * (kTileColumns + 1) + rows * work.out_columns + copy_floats;
-  // Seven takes, each rounded up to a cache line.
+  const int64_t bias_floats = problem.modifiers.bias.empty() ? 0 : kTileRows * kTileColumns;
+  const int64_t floats =
+      kTileRows * (kTileColumns + 1) + rows * work.out_columns + copy_floats + bias_floats;
+  // Eight takes, each rounded up to a cache line.
   ATTN_RETURN_IF_ERROR(scratch.Reserve(query_bytes + floats * static_cast<int64_t>(sizeof(float)) +
                                        rows * static_cast<int64_t>(sizeof(RowState)) +
                                        kTileWords * static_cast<int64_t>(sizeof(uint64_t)) +
-                                       7 * kBufferAlignment));
+                                       8 * kBufferAlignment));
   scratch.Reset();
   work.queries = scratch.Take<std::byte>(query_bytes);
   work.scores = scratch.Take<float>(kTileRows * kTileColumns);
@@ -26,6 +28,7 @@ absl::StatusOr<UnitWorkspace> UnitWorkspace::Take(const AttentionProblem& proble
   work.states = scratch.Take<RowState>(rows);
   work.carry = scratch.Take<float>(kTileRows);
   work.words = scratch.Take<uint64_t>(kTileWords);
+  work.bias = scratch.Take<float>(bias_floats);
   work.copies = scratch.Take<float>(copy_floats);
   return work;
 }

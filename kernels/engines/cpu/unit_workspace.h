@@ -29,6 +29,7 @@ struct UnitWorkspace {
   RowState* states = nullptr;  // [row blocks][kTileRows]
   float* carry = nullptr;      // [kTileRows]
   uint64_t* words = nullptr;   // [kTileWords]
+  float* bias = nullptr;       // [kTileRows][kTileColumns], where the call has a bias
   float* copies = nullptr;     // [copy_floats] of tokens that are not contiguous
 
   // RESOURCE_EXHAUSTED if the system has no memory.

@@ -55,6 +55,22 @@ int64_t WorkSplit::MaxSplitRows(const AttentionProblem& problem) {
   return std::min(rows * max_splits, 2 * kManyUnits * kMaxUnitRows);
 }
 
+// Each group has a place in the order.
+int64_t WorkSplit::ListedBytes(const AttentionProblem& problem, int64_t block_q) {
+  const int64_t chunks = CeilDivide(problem.query_len, std::min(block_q, kMaxUnitRows)) *
+                         CeilDivide(block_q, kMaxUnitRows);
+  const int64_t group_bytes = sizeof(int32_t) + sizeof(int);  // With its octave.
+  return DenseBytes(problem, block_q) + problem.batch * problem.heads * chunks * group_bytes;
+}
+
+// Ragged blocks: every unit has the room of the largest.
+int64_t WorkSplit::MaxListedSplitRows(const AttentionProblem& problem) {
+  if (problem.key_len / kMinSplitKeys < 2) return 0;
+  const int64_t stacked_rows =
+      problem.heads / problem.kv_heads * RoundUp(problem.query_len, kTileRows);
+  return 2 * kManyUnits * std::min(kMaxUnitRows, stacked_rows);
+}
+
 WorkSplit::WorkSplit(const AttentionProblem& problem, const Plan& plan)
     : problem_(problem), plan_(plan) {
   CutChunks();

@@ -55,9 +55,15 @@ class WorkSplit {
   // Most bytes that the split of a dense call in query blocks of `block_q` or more takes.
   static int64_t DenseBytes(const AttentionProblem& problem, int64_t block_q);
 
+  // Likewise of an explicit plan.
+  static int64_t ListedBytes(const AttentionProblem& problem, int64_t block_q);
+
   // Most rows that all units of a dense call together have where keys are split; 0 where they are
   // not.
   static int64_t MaxSplitRows(const AttentionProblem& problem);
+
+  // Likewise under any explicit plan.
+  static int64_t MaxListedSplitRows(const AttentionProblem& problem);
 
   // The splits of a group follow each other. Groups of much work come first, so that a short one
   // ends the call: of a dense plan those of a head, the last first, which under a causal mask is

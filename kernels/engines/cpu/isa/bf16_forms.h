@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "kernels/engines/cpu/isa/avx512_vector.h"
+#include "kernels/engines/cpu/isa/modify.h"
 #include "kernels/engines/cpu/isa/pack.h"
 #include "kernels/engines/cpu/isa/rows.h"
 #include "kernels/engines/cpu/isa/softmax.h"
@@ -88,6 +89,7 @@ constexpr TileKernels Bf16KernelsOf() {
           .store_row = StoreRowAs<Isa>,
           .pack_keys = PackBf16Keys<Isa>,
           .pack_values = PackBf16Values<Isa>,
+          .modify_scores = ModifyScores<Isa>,
           .hide_scores = HideScores<Isa>,
           .update_softmax = UpdateSoftmax<Isa, Bf16Weights<Isa>>,
           .enter = nullptr,

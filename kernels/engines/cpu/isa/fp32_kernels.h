@@ -2,6 +2,7 @@
 #ifndef ATTN_KERNELS_ENGINES_CPU_ISA_FP32_KERNELS_H_
 #define ATTN_KERNELS_ENGINES_CPU_ISA_FP32_KERNELS_H_
 
+#include "kernels/engines/cpu/isa/modify.h"
 #include "kernels/engines/cpu/isa/pack.h"
 #include "kernels/engines/cpu/isa/product.h"
 #include "kernels/engines/cpu/isa/rows.h"
@@ -22,6 +23,7 @@ constexpr TileKernels Fp32KernelsOf() {
           .store_row = StoreRowAs<Isa>,
           .pack_keys = PackKeys<Isa>,
           .pack_values = PackValues<Isa>,
+          .modify_scores = ModifyScores<Isa>,
           .hide_scores = HideScores<Isa>,
           .update_softmax = UpdateSoftmax<Isa, Fp32Weights<Isa>>,
           .enter = nullptr,
