@@ -1,10 +1,14 @@
 #include "kernels/engines/reference/reference_backend.h"
 
-#include <iterator>
-#include <optional>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <utility>
 
 #include "kernels/core/limits.h"
+#include "kernels/core/mask_planning.h"
 #include "kernels/core/plan_report.h"
+#include "kernels/core/planning.h"
 #include "kernels/engines/reference/reference_execution.h"
 
 namespace attn {
@@ -21,7 +25,11 @@ class ReferenceBackend final : public Backend {
     info_.cost_rank = 100;
     info_.capabilities.max_head_dim = kMaxHeadDim;
     info_.capabilities.dtypes = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
-    info_.capabilities.features.assign(std::begin(kAllFeatures), std::end(kAllFeatures));
+    info_.capabilities.features = {Feature::kCausal, Feature::kWindow,     Feature::kLengths,
+                                   Feature::kPacked, Feature::kExpression, Feature::kGqa,
+                                   Feature::kScale,  Feature::kSoftcap,    Feature::kBias,
+                                   Feature::kAlibi,  Feature::kSinks,      Feature::kReplicated,
+                                   Feature::kLse,    Feature::kWeights,    Feature::kPlan};
   }
 
   const BackendInfo& info() const override { return info_; }
@@ -31,14 +39,20 @@ class ReferenceBackend final : public Backend {
   }
 
   int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
-    return ReferenceExecution::TileBytes(problem, problem.key_len) +
-           ReportedDensePlanBytes(problem, kDefaultReportBlock);
+    // What binds an expression is at most what plans it at the fewest blocks.
+    const MaskPlanOptions fewest = {.block_q = kMaxBlock, .block_k = kMaxBlock};
+    int64_t sum = ReferenceTile::Bytes(problem, problem.key_len);
+    for (const int64_t bytes :
+         {MaskPlanBytes(problem, fewest), ReportedDensePlanBytes(problem, kDefaultReportBlock)}) {
+      if (__builtin_add_overflow(sum, bytes, &sum)) return std::numeric_limits<int64_t>::max();
+    }
+    return sum;
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {
-    std::optional<ImplicitPlan> report;
-    if (call.problem.wanted.plan) report = ReportedDensePlan(call.problem);
-    return std::make_unique<ReferenceExecution>(call, report);
+    std::unique_ptr<Planning> report;
+    if (call.problem.wanted.plan) report = PlanReport(call);
+    return std::make_unique<ReferenceExecution>(call, std::move(report));
   }
 
  private:

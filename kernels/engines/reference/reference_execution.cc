@@ -5,17 +5,21 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <utility>
+#include <vector>
 
+#include "kernels/core/ceil_divide.h"
 #include "kernels/core/limits.h"
 #include "kernels/core/mask.h"
 #include "kernels/core/online_softmax.h"
+#include "kernels/core/plan_report.h"
 #include "kernels/core/status_macros.h"
+#include "kernels/engines/reference/modify_scores.h"
 
 namespace attn {
 namespace {
 
-// Rows of a tile share each key and value that is loaded.
-constexpr int64_t kRows = 16;
+constexpr int64_t kRows = ReferenceTile::kRows;
 
 // A float whose rounding to fp16 or bf16 is that of `value` itself: an inexact one gets an odd
 // last bit, so that it is never taken for a tie.
@@ -38,71 +42,56 @@ void StoreRounded(const double* from, int64_t b, int64_t head, int64_t query,
   StoreRow(row.data(), b, head, query, to);
 }
 
+// Queries beyond the length of their sample do not exist: not even a sink is theirs.
+bool Exists(const IntervalMask& mask, int64_t b, int64_t query) {
+  const std::vector<int64_t>& lengths = mask.spec().q_lengths;
+  return lengths.empty() || query < lengths[static_cast<size_t>(b)];
+}
+
 }  // namespace
 
-// Rows [begin, end) of a sample and head, with their working memory.
-struct ReferenceExecution::Tile {
-  int64_t b = 0;
-  int64_t head = 0;
-  int64_t begin = 0;
-  int64_t end = 0;
-  KeyInterval keys;                     // Those that some row sees.
-  std::array<KeyInterval, kRows> seen;  // Those that each row sees.
-  std::array<SoftmaxState<double>, kRows> states;
-  double* queries = nullptr;  // [D, kRows]: transposed, absent rows 0
-  double* scores = nullptr;   // [rows, keys.size()], later the weights
-  double* out = nullptr;      // [rows, Dv]
+ReferenceExecution::ReferenceExecution(const AttentionCall& call, std::unique_ptr<Planning> report)
+    : call_(call),
+      modifiers_(call),
+      report_(std::move(report)),
+      report_phases_(report_ == nullptr ? 0 : report_->phase_count()),
+      tiles_per_head_(CeilDivide(call.problem.query_len, kRows)) {}
 
-  int64_t rows() const { return end - begin; }
-  bool Sees(int64_t row, int64_t key) const {
-    const KeyInterval& interval = seen[static_cast<size_t>(row)];
-    return interval.begin <= key && key < interval.end;
-  }
-  double* score(int64_t row, int64_t key) const {
-    return scores + row * keys.size() + (key - keys.begin);
-  }
-};
-
-ReferenceExecution::ReferenceExecution(const AttentionCall& call,
-                                       std::optional<ImplicitPlan> report)
-    : call_(call), report_(report), tiles_per_head_((call.problem.query_len + kRows - 1) / kRows) {}
-
-int64_t ReferenceExecution::TileBytes(const AttentionProblem& problem, int64_t keys) {
-  const int64_t doubles = kRows * (problem.head_dim + keys + problem.value_dim);
-  // Three takes, rounded up.
-  return doubles * static_cast<int64_t>(sizeof(double)) + 3 * kBufferAlignment;
-}
-
-Phase ReferenceExecution::phase(int /*index*/) {
-  return {.stage = Stage::kKernel,
-          .tiles = call_.problem.batch * call_.problem.heads * tiles_per_head_};
-}
-
-absl::Status ReferenceExecution::RunTile(int /*phase*/, int64_t index, Scratch& scratch) {
+Phase ReferenceExecution::phase(int index) {
   const AttentionProblem& problem = call_.problem;
-  Tile tile;
+  if (index == 0) return {.stage = Stage::kPlan, .tiles = problem.expression == nullptr ? 0 : 1};
+  if (index <= report_phases_) return {.stage = Stage::kPlan, .tiles = report_->tiles(index - 1)};
+  return {.stage = Stage::kKernel, .tiles = problem.batch * problem.heads * tiles_per_head_};
+}
+
+absl::Status ReferenceExecution::RunTile(int phase, int64_t tile, Scratch& scratch) {
+  if (phase > report_phases_) return Attend(tile, scratch);
+  if (phase > 0) return report_->RunTile(phase - 1, tile, scratch);
+  ATTN_ASSIGN_OR_RETURN(program_, MaskProgram::Bind(*call_.problem.expression, call_.extra));
+  return absl::OkStatus();
+}
+
+absl::Status ReferenceExecution::Attend(int64_t index, Scratch& scratch) {
+  const AttentionProblem& problem = call_.problem;
+  ReferenceTile tile;
   tile.begin = index % tiles_per_head_ * kRows;
   tile.end = std::min(tile.begin + kRows, problem.query_len);
   tile.head = index / tiles_per_head_ % problem.heads;
   tile.b = index / tiles_per_head_ / problem.heads;
+  if (call_.idle(tile.b)) return absl::OkStatus();
   tile.keys = problem.mask.VisibleKeys(tile.b, tile.begin, tile.end).any;
-  for (int64_t r = 0; r < tile.rows(); ++r) {
-    tile.seen[static_cast<size_t>(r)] = problem.mask.VisibleKeys(tile.b, tile.begin + r);
-  }
-  ATTN_RETURN_IF_ERROR(scratch.Reserve(TileBytes(problem, tile.keys.size())));
-  scratch.Reset();
-  tile.queries = scratch.Take<double>(kRows * problem.head_dim);
-  tile.scores = scratch.Take<double>(kRows * tile.keys.size());
-  tile.out = scratch.Take<double>(kRows * problem.value_dim);
+  ATTN_RETURN_IF_ERROR(tile.Allocate(problem, scratch));
+  elements_ += tile.FindVisible(problem.mask, program_.has_value() ? &*program_ : nullptr);
   LoadQueries(tile);
   ComputeScores(tile);
+  ModifyScores(modifiers_, problem.mask, tile);
   Normalise(tile);
   ComputeOutput(tile);
   StoreResults(tile);
   return absl::OkStatus();
 }
 
-void ReferenceExecution::LoadQueries(const Tile& tile) const {
+void ReferenceExecution::LoadQueries(const ReferenceTile& tile) const {
   const int64_t dim = call_.problem.head_dim;
   std::array<float, kMaxHeadDim> row;
   std::fill(tile.queries, tile.queries + kRows * dim, 0.0);
@@ -113,10 +102,11 @@ void ReferenceExecution::LoadQueries(const Tile& tile) const {
 }
 
 // Scores of hidden keys stay unset.
-void ReferenceExecution::ComputeScores(const Tile& tile) const {
+void ReferenceExecution::ComputeScores(const ReferenceTile& tile) const {
   const AttentionProblem& problem = call_.problem;
   std::array<float, kMaxHeadDim> key_row;
   for (int64_t key = tile.keys.begin; key < tile.keys.end; ++key) {
+    if (!tile.AnySees(key)) continue;
     LoadRow(call_.k, tile.b, problem.kv_head(tile.head), key, key_row.data());
     std::array<double, kRows> sum{};
     for (int64_t d = 0; d < problem.head_dim; ++d) {
@@ -131,29 +121,36 @@ void ReferenceExecution::ComputeScores(const Tile& tile) const {
   }
 }
 
-void ReferenceExecution::Normalise(Tile& tile) {
+void ReferenceExecution::Normalise(ReferenceTile& tile) const {
   for (int64_t r = 0; r < tile.rows(); ++r) {
-    const KeyInterval& seen = tile.seen[static_cast<size_t>(r)];
     SoftmaxState<double>& state = tile.states[static_cast<size_t>(r)];
-    if (seen.empty()) continue;
-    double* const begin = tile.score(r, seen.begin);
-    double* const end = begin + seen.size();
-    for (const double* score = begin; score < end; ++score) state.Raise(*score);
-    for (double* score = begin; score < end; ++score) {
-      *score = SoftmaxState<double>::ExpDifference(*score, state.max);
-      state.sum += *score;
+    const auto for_each_score = [&](const auto& visit) {
+      for (int64_t key = tile.keys.begin; key < tile.keys.end; ++key) {
+        if (tile.Sees(r, key)) visit(*tile.score(r, key));
+      }
+    };
+    for_each_score([&](double score) { state.Raise(score); });
+    if (modifiers_.has_sinks() && Exists(call_.problem.mask, tile.b, tile.begin + r)) {
+      const double sink = modifiers_.sink(tile.head);
+      state.Raise(sink);
+      state.sum = SoftmaxState<double>::ExpDifference(sink, state.max);
     }
+    for_each_score([&](double& score) {
+      score = SoftmaxState<double>::ExpDifference(score, state.max);
+      state.sum += score;
+    });
     if (state.sum == 0) continue;  // All scores are -infinity: a row that sees nothing.
-    for (double* score = begin; score < end; ++score) *score /= state.sum;
+    for_each_score([&](double& score) { score /= state.sum; });
   }
 }
 
-void ReferenceExecution::ComputeOutput(const Tile& tile) const {
+void ReferenceExecution::ComputeOutput(const ReferenceTile& tile) const {
   const AttentionProblem& problem = call_.problem;
   const int64_t dim = problem.value_dim;
   std::array<float, kMaxHeadDim> value_row;
   std::fill(tile.out, tile.out + kRows * dim, 0.0);
   for (int64_t key = tile.keys.begin; key < tile.keys.end; ++key) {
+    if (!tile.AnySees(key)) continue;
     LoadRow(call_.v, tile.b, problem.kv_head(tile.head), key, value_row.data());
     for (int64_t r = 0; r < tile.rows(); ++r) {
       if (!tile.Sees(r, key)) continue;  // Not even with weight 0: the value may be NaN.
@@ -164,7 +161,7 @@ void ReferenceExecution::ComputeOutput(const Tile& tile) const {
   }
 }
 
-void ReferenceExecution::StoreResults(const Tile& tile) const {
+void ReferenceExecution::StoreResults(const ReferenceTile& tile) const {
   const AttentionProblem& problem = call_.problem;
   const MutableTensorView& weights = call_.weights;
   for (int64_t r = 0; r < tile.rows(); ++r) {
@@ -184,10 +181,13 @@ void ReferenceExecution::StoreResults(const Tile& tile) const {
 }
 
 absl::StatusOr<RunResult> ReferenceExecution::Finish() {
-  const double elements = call_.problem.VisibleElements();
+  const auto elements = static_cast<double>(elements_.load());
   RunResult result;
   result.stats = {.computed_elements = elements, .dense_elements = elements};
-  if (report_.has_value()) result.plan = report_->Materialise();
+  if (report_ != nullptr) {
+    ATTN_ASSIGN_OR_RETURN(Plan plan, report_->Take());
+    result.plan = ReportedPlan(std::move(plan));
+  }
   return result;
 }
 

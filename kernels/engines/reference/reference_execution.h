@@ -3,41 +3,47 @@
 #ifndef ATTN_KERNELS_ENGINES_REFERENCE_REFERENCE_EXECUTION_H_
 #define ATTN_KERNELS_ENGINES_REFERENCE_REFERENCE_EXECUTION_H_
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "kernels/core/attention_call.h"
 #include "kernels/core/backend.h"
-#include "kernels/core/block_plan.h"
+#include "kernels/core/bound_modifiers.h"
+#include "kernels/core/mask_program.h"
+#include "kernels/core/planning.h"
+#include "kernels/engines/reference/reference_tile.h"
 
 namespace attn {
 
-// Borrows the call. A tile is a group of query rows of one sample and head.
+// Phases: one tile that binds the expression where there is one, those of the plan to return,
+// attention. Of attention a tile is a group of query rows of one sample and head. Borrows the call.
 class ReferenceExecution final : public Execution {
  public:
-  // Scratch of a tile whose rows see `keys` keys.
-  static int64_t TileBytes(const AttentionProblem& problem, int64_t keys);
+  // `report` plans what to return, null where no plan is wanted.
+  ReferenceExecution(const AttentionCall& call, std::unique_ptr<Planning> report);
 
-  // `report` is the plan to return, if one is wanted.
-  ReferenceExecution(const AttentionCall& call, std::optional<ImplicitPlan> report);
-
-  int phase_count() const override { return 1; }
+  int phase_count() const override { return report_phases_ + 2; }
   Phase phase(int index) override;
   absl::Status RunTile(int phase, int64_t tile, Scratch& scratch) override;
   absl::StatusOr<RunResult> Finish() override;
 
  private:
-  struct Tile;
-
-  void LoadQueries(const Tile& tile) const;
-  void ComputeScores(const Tile& tile) const;
-  static void Normalise(Tile& tile);
-  void ComputeOutput(const Tile& tile) const;
-  void StoreResults(const Tile& tile) const;
+  absl::Status Attend(int64_t index, Scratch& scratch);
+  void LoadQueries(const ReferenceTile& tile) const;
+  void ComputeScores(const ReferenceTile& tile) const;
+  void Normalise(ReferenceTile& tile) const;
+  void ComputeOutput(const ReferenceTile& tile) const;
+  void StoreResults(const ReferenceTile& tile) const;
 
   const AttentionCall& call_;
-  std::optional<ImplicitPlan> report_;
-  int64_t tiles_per_head_;
+  const BoundModifiers modifiers_;
+  const std::unique_ptr<Planning> report_;
+  const int report_phases_;
+  const int64_t tiles_per_head_;
+  std::optional<MaskProgram> program_;  // After the first phase, where there is an expression.
+  std::atomic<int64_t> elements_ = 0;   // Scores computed.
 };
 
 }  // namespace attn
