@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the benchmarks; figures go to build/bench/*.json. Peers from PyPI live in a virtual
 # environment there. Nothing here fails on a figure, or for a peer that is not to be had.
-#   scripts/bench.sh [transport] [batching] [call_overhead] [attention_cpu]   all, or these
+#   scripts/bench.sh [transport] [batching] [call_overhead] [mask_plan] [attention_cpu]   all, or these
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,6 +48,16 @@ call_overhead() {
   kill "$server"
 }
 
+mask_plan() {
+  echo "== masks compiled to plans"
+  "$bin/mask_plan_bench" --json "$out/mask_plan.json"
+  if install "$(grep '^torch' tests/bench/attention_cpu/requirements.txt)"; then
+    "$python" tests/bench/mask_plan/mask_plan_peer.py
+  else
+    echo "bench: no torch to be had; mask plans go without a peer" >&2
+  fi
+}
+
 attention_cpu() {
   echo "== attention on the CPU"
   local folder=tests/bench/attention_cpu package
@@ -62,7 +72,7 @@ attention_cpu() {
   fi
 }
 
-all=(transport batching call_overhead attention_cpu)
+all=(transport batching call_overhead mask_plan attention_cpu)
 if [[ $# -eq 0 ]]; then set -- "${all[@]}"; fi
 for name in "$@"; do
   if [[ " ${all[*]} " != *" $name "* ]]; then

@@ -94,11 +94,14 @@ class Backend {
     return absl::OkStatus();
   }
 
-  // Bytes of workspace that an execution allocates beside its outputs, for admission.
-  virtual int64_t WorkspaceBytes(const AttentionProblem& problem) const = 0;
+  // Bytes of workspace that an execution allocates beside its outputs, for admission. Options as in
+  // Check.
+  virtual int64_t WorkspaceBytes(const AttentionProblem& problem,
+                                 const OptionMap& options) const = 0;
 
   // `call` was validated, Supports and Check were OK. Cheap: planning is a phase. The call is
-  // borrowed until the execution is destroyed.
+  // borrowed until the execution is destroyed. What `extra` holds may be read already, but q, k and
+  // v are first there when a tile runs: stages around a backend fill them in a phase of their own.
   virtual absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const = 0;
 
   // Whether calls run by Launch, many at once, instead of tile by tile: for a device that charges

@@ -41,8 +41,16 @@ class Method {
   // Backend::Check.
   virtual absl::Status Check(const AttentionProblem& problem, const OptionMap& options) const = 0;
 
+  // Blocks of the plan: the smallest that options leave.
+  struct Blocks {
+    int64_t q = 0;
+    int64_t k = 0;
+  };
+  virtual Blocks SmallestBlocks(const AttentionProblem& problem,
+                                const OptionMap& options) const = 0;
+
   // Memory of planning and of the plan, for admission.
-  virtual int64_t PlanBytes(const AttentionProblem& problem) const = 0;
+  virtual int64_t PlanBytes(const AttentionProblem& problem, const OptionMap& options) const = 0;
 
   // Borrows the call, whose options are valid.
   virtual std::unique_ptr<Planning> Plan(const AttentionCall& call) const = 0;

@@ -45,12 +45,13 @@ class StagedBackend final : public Backend {
     return inner_->Check(InnerProblem(*inner_, problem, /*refined=*/false), options);
   }
 
-  int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
-    if (!problem.stages.any()) return inner_->WorkspaceBytes(problem);
+  int64_t WorkspaceBytes(const AttentionProblem& problem, const OptionMap& options) const override {
+    if (!problem.stages.any()) return inner_->WorkspaceBytes(problem, options);
     const AttentionProblem inner = InnerProblem(*inner_, problem, MayRefine(problem.stages));
     int64_t sum = 0;
-    const bool overflow = __builtin_add_overflow(
-        inner_->WorkspaceBytes(inner), StagedTensors::Bytes(problem, inner.out_dtype), &sum);
+    const bool overflow =
+        __builtin_add_overflow(inner_->WorkspaceBytes(inner, options),
+                               StagedTensors::Bytes(problem, inner.out_dtype), &sum);
     return overflow ? std::numeric_limits<int64_t>::max() : sum;
   }
 

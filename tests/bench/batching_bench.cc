@@ -58,7 +58,9 @@ class LaunchCostBackend final : public Backend {
   }
 
   const BackendInfo& info() const override { return info_; }
-  int64_t WorkspaceBytes(const AttentionProblem& /*problem*/) const override { return 0; }
+  int64_t WorkspaceBytes(const AttentionProblem& /*problem*/, const OptionMap&) const override {
+    return 0;
+  }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& /*call*/) const override {
     return std::make_unique<NothingExecution>();
   }

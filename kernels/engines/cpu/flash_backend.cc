@@ -43,31 +43,12 @@ constexpr OptionSpec kOptions[] = {
      "keys of a block; unset: 256, and 128 with a mask expression", CheckBlock},
 };
 
-// Blocks of a plan that is finer than the usual one: what is announced for plans covers so many,
-// 16384 x 16384 tokens at 16 x 16.
-constexpr int64_t kMostFineBlocks = int64_t{1} << 20;
-
+// Of a call with an expression.
 MaskPlanOptions PlanBlocks(const OptionMap& options) {
   MaskPlanOptions blocks;
   blocks.block_q = IntOption(options, "block_q", blocks.block_q);
   blocks.block_k = IntOption(options, "block_k", blocks.block_k);
   return blocks;
-}
-
-// An expression's plan may have to list its blocks.
-absl::Status CheckPlanBlocks(const AttentionProblem& problem, const OptionMap& options) {
-  if (problem.expression == nullptr) return absl::OkStatus();
-  const MaskPlanOptions blocks = PlanBlocks(options);
-  const MaskPlanOptions usual;
-  if (blocks.block_q >= usual.block_q && blocks.block_k >= usual.block_k) return absl::OkStatus();
-  const double count = static_cast<double>(problem.batch) * static_cast<double>(problem.heads) *
-                       static_cast<double>(CeilDivide(problem.query_len, blocks.block_q)) *
-                       static_cast<double>(CeilDivide(problem.key_len, blocks.block_k));
-  if (count <= static_cast<double>(kMostFineBlocks)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "flash: options block_q ", blocks.block_q, " and block_k ", blocks.block_k,
-      " cut the mask expression into ", count, " blocks over all samples and heads, allowed below ",
-      usual.block_q, " x ", usual.block_k, ": ", kMostFineBlocks));
 }
 
 // A reported plan has the blocks that ran where the call names them.
@@ -108,6 +89,8 @@ class FlashBackend final : public Backend {
   explicit FlashBackend(std::shared_ptr<CpuDevice> device) : device_(std::move(device)) {
     info_ = CpuEngineInfo(*device_);
     info_.name = "flash";
+    info_.description =
+        "Exact attention, blocked online softmax; masks of one interval a query are never listed.";
     info_.method = "dense";
     info_.cost_rank = 10;
     info_.options = kOptions;
@@ -121,7 +104,6 @@ class FlashBackend final : public Backend {
   }
 
   absl::Status Check(const AttentionProblem& problem, const OptionMap& options) const override {
-    ATTN_RETURN_IF_ERROR(CheckPlanBlocks(problem, options));
     if (!problem.wanted.plan) return absl::OkStatus();
     ATTN_RETURN_IF_ERROR(CheckAgainstOption(options, "block_q", problem.wanted.plan_block_q));
     ATTN_RETURN_IF_ERROR(CheckAgainstOption(options, "block_k", problem.wanted.plan_block_k));
@@ -129,16 +111,18 @@ class FlashBackend final : public Backend {
                                   IntOption(options, "block_k", kDefaultReportBlock));
   }
 
-  int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
-    const int64_t report_bytes = ReportedDensePlanBytes(problem, kSmallestBlock);
+  int64_t WorkspaceBytes(const AttentionProblem& problem, const OptionMap& options) const override {
+    const int64_t report_bytes = ReportedDensePlanBytes(
+        problem, std::min(IntOption(options, "block_q", kDefaultReportBlock),
+                          IntOption(options, "block_k", kDefaultReportBlock)));
     if (problem.expression == nullptr) {
-      return PlanEngine::DenseBytes(problem, *device_, kSmallestBlock, kSmallestBlock) +
-             report_bytes;
+      const int64_t block_q = IntOption(options, "block_q", WorkSplit::DenseQueryBlock(problem));
+      const int64_t block_k = IntOption(options, "block_k", kDefaultBlockK);
+      return PlanEngine::DenseBytes(problem, *device_, block_q, block_k) + report_bytes;
     }
-    const MaskPlanOptions finest = {.block_q = kSmallestBlock, .block_k = kSmallestBlock};
-    return PlanEngine::ListedBytes(problem, *device_, kSmallestBlock, kSmallestBlock) +
-           std::max(MaskPlanBytes(problem, {}), MaskPlanBytes(problem, finest, kMostFineBlocks)) +
-           report_bytes;
+    const MaskPlanOptions blocks = PlanBlocks(options);
+    return PlanEngine::ListedBytes(problem, *device_, blocks.block_q, blocks.block_k) +
+           MaskPlanBytes(problem, blocks) + report_bytes;
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {

@@ -14,10 +14,6 @@
 namespace attn {
 namespace {
 
-// Smaller key blocks are padded to this, queries to a row block: below it plans cost more than what
-// is announced for them.
-constexpr int64_t kSmallestPlanBlock = kLaneCount;
-
 // What both have; `of_method` as it stands where the engine sets no bound.
 Capabilities Both(const Capabilities& of_method, const Capabilities& of_engine) {
   Capabilities both = of_method;
@@ -61,9 +57,10 @@ class PlannedBackend final : public Backend {
     return method_->Check(problem, options);
   }
 
-  int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
-    return method_->PlanBytes(problem) +
-           PlanEngine::ListedBytes(problem, *device_, kSmallestPlanBlock, kSmallestPlanBlock);
+  int64_t WorkspaceBytes(const AttentionProblem& problem, const OptionMap& options) const override {
+    const Method::Blocks blocks = method_->SmallestBlocks(problem, options);
+    return method_->PlanBytes(problem, options) +
+           PlanEngine::ListedBytes(problem, *device_, blocks.q, blocks.k);
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {

@@ -19,6 +19,8 @@ class ReferenceBackend final : public Backend {
   ReferenceBackend() {
     info_.name = "eager";
     info_.device = "cpu";
+    info_.description =
+        "Exact attention as it is written down, in fp64; the only one that returns the weights.";
     info_.method = "dense";
     info_.engine = "reference";
     info_.precision = "fp64";
@@ -38,7 +40,8 @@ class ReferenceBackend final : public Backend {
     return CheckReportedDensePlan(problem);
   }
 
-  int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
+  int64_t WorkspaceBytes(const AttentionProblem& problem,
+                         const OptionMap& /*options*/) const override {
     // What binds an expression is at most what plans it at the fewest blocks.
     const MaskPlanOptions fewest = {.block_q = kMaxBlock, .block_k = kMaxBlock};
     int64_t sum = ReferenceTile::Bytes(problem, problem.key_len);

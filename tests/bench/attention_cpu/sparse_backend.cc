@@ -73,7 +73,8 @@ class SparseBackend final : public Backend {
   }
 
   const BackendInfo& info() const override { return info_; }
-  int64_t WorkspaceBytes(const AttentionProblem& problem) const override {
+  int64_t WorkspaceBytes(const AttentionProblem& problem,
+                         const OptionMap& /*options*/) const override {
     return PlanEngine::DenseBytes(problem, *device_, kBlock, kBlock);
   }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {

@@ -148,7 +148,9 @@ TEST(Capabilities, AWindowWithoutEndsIsNoWindow) {
 TEST(Feature, NamesAreThoseOfListBackends) {
   std::string names;
   for (const Feature feature : kAllFeatures) names += std::string(Name(feature)) + " ";
-  EXPECT_EQ(names, "causal window lengths packed gqa lse weights plan scale ");
+  EXPECT_EQ(names,
+            "causal window lengths packed expression gqa scale softcap bias alibi sinks rotary "
+            "replicated original_seq_len skip_scores gate lse weights plan ");
 }
 
 TEST(FeatureNames, ReadBackAreTheSame) {

@@ -71,7 +71,7 @@ class FakeBackend : public Backend {
   absl::Status Check(const AttentionProblem&, const OptionMap&) const override {
     return behaviour_.check;
   }
-  int64_t WorkspaceBytes(const AttentionProblem&) const override { return 0; }
+  int64_t WorkspaceBytes(const AttentionProblem&, const OptionMap&) const override { return 0; }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall&) const override {
     steps_.push_back("prepare");
     if (!behaviour_.prepare.ok()) return behaviour_.prepare;

@@ -54,10 +54,10 @@ TEST(ScoreModifiers, RefusalsNameTheFieldTheValueAndWhatIsAllowed) {
     ScoreModifiers modifiers;
     std::string message;
   };
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kUnbounded = std::numeric_limits<double>::infinity();
   const Row rows[] = {
       {{.softcap = -1}, "modifiers.softcap is -1, allowed: 1.17549e-38 to 3.40282e+38"},
-      {{.softcap = kInfinity}, "modifiers.softcap is inf, allowed: "},
+      {{.softcap = kUnbounded}, "modifiers.softcap is inf, allowed: "},
       {{.softcap = std::nan("")}, "modifiers.softcap is nan, allowed: "},
       {{.softcap = 1e-40}, "modifiers.softcap is 1e-40, allowed: "},
       {{.softcap = 1e39}, "modifiers.softcap is 1e+39, allowed: "},

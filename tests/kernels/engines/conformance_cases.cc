@@ -278,6 +278,8 @@ std::vector<ConformanceCase> ConformanceCases() {
   AddHeads(&cases);
   AddNumbers(&cases);
   AddLayouts(&cases);
+  const Cases others = ExpressionAndModifierCases();
+  cases.insert(cases.end(), others.begin(), others.end());
   return cases;
 }
 

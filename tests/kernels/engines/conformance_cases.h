@@ -16,6 +16,9 @@ struct ConformanceCase {
 
 std::vector<ConformanceCase> ConformanceCases();
 
+// Those of them with an expression, score modifiers or idle samples.
+std::vector<ConformanceCase> ExpressionAndModifierCases();
+
 }  // namespace attn
 
 #endif  // ATTN_TESTS_KERNELS_ENGINES_CONFORMANCE_CASES_H_

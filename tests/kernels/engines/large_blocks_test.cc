@@ -63,7 +63,7 @@ TEST_P(LargeBlocksTest, AgreeWithTheOracleUnderEveryMask) {
                   .head_dim = 4,
                   .dtype = blocks.dtype,
                   .mask = {.causal = true}});
-  for (const BlockMask mask : {BlockMask::kFull, BlockMask::kInterval, BlockMask::kBits}) {
+  for (const BlockMask mask : {BlockMask::kFull, BlockMask::kPredicate, BlockMask::kBits}) {
     const BlockPlan plan = PlanOfOneEntry(blocks, mask);
     const OracleResult oracle = PlanOracle(call.call, plan);
     for (const CpuIsa isa : TestedIsas(blocks.dtype)) {

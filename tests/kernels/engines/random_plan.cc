@@ -33,7 +33,7 @@ PlanEntry RandomEntry(const RandomPlanShape& shape, int64_t key_block, int64_t q
   PlanEntry entry = {.key_block = static_cast<int32_t>(key_block)};
   const int64_t kind = Between(random, 0, 3);
   if (kind == 1 && shape.levels) entry.level = kLevels[Between(random, 0, 4)];
-  if (kind == 2 && shape.interval_masks) entry.mask = BlockMask::kInterval;
+  if (kind == 2 && shape.interval_masks) entry.mask = BlockMask::kPredicate;
   if (kind == 3 && shape.bit_tiles) {
     entry.mask = BlockMask::kBits;
     entry.bits = static_cast<int64_t>(bit_tiles->size());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -65,6 +66,78 @@ TEST(ReferenceBackend, ReportsThePlanOfTheMask) {
   EXPECT_EQ(PlanOracle(call.call, *result->plan).elements, result->stats.computed_elements);
 }
 
+TEST(ReferenceBackend, ReportsThePlanOfMaskAndExpression) {
+  for (const char* name : {"packed_causal", "dense_of_heads", "near_of_heads", "nothing"}) {
+    OwnedCall call({.batch = 2,
+                    .query_len = 100,
+                    .key_len = 200,
+                    .mask = {.causal = true, .k_lengths = {200, 77}},
+                    .expression = name});
+    call.call.problem.wanted.plan = true;
+    call.call.problem.wanted.plan_block_q = 16;
+    call.call.problem.wanted.plan_block_k = 32;
+    const absl::StatusOr<RunResult> result = RunInline(*CreateReferenceBackend(), call.call);
+    ASSERT_TRUE(result.ok()) << name << ": " << result.status();
+    ASSERT_TRUE(result->plan.has_value());
+    EXPECT_EQ(result->plan->query_blocks(), 7) << name;
+    EXPECT_EQ(result->plan->key_blocks(), 7) << name;
+    const OracleResult oracle = DenseOracle(call.call);
+    EXPECT_EQ(result->stats.computed_elements, oracle.elements) << name;
+    const BlockPlan& plan = *result->plan;
+    int64_t partial = 0;
+    for (const PlanEntry& entry : plan.entries) partial += entry.mask == BlockMask::kPredicate;
+    EXPECT_EQ(plan.mask, nullptr) << name;
+    EXPECT_EQ(plan.program, nullptr) << name;
+    EXPECT_EQ(plan.entries.empty(), oracle.elements == 0) << name;
+    EXPECT_EQ(partial > 0, oracle.elements > 0) << name;
+  }
+}
+
+TEST(ReferenceBackend, WhatTensorsOfAnExpressionHoldIsCheckedInATile) {
+  OwnedCall call({.query_len = 64, .key_len = 64, .expression = "blocks"});
+  call.expression.tensors.Add("indices", DType::kInt32, {1, 2, 2, 2}, {0, 9, 0, 9, 0, 9, 0, 9});
+  call.expression.tensors.Add("counts", DType::kInt32, {1, 2, 2}, {2, 2, 2, 2});
+  call.call.extra = call.expression.tensors.map();
+  call.call.problem.expression = call.expression.Create();
+  const absl::Status status = RunInline(*CreateReferenceBackend(), call.call).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("indices"));
+}
+
+// What a row is worth beside its sink; of a row that attends nothing the sink is all.
+TEST(ReferenceBackend, SinksTakeTheirShareOfWeightsAndLse) {
+  OwnedCall call({.query_len = 60,
+                  .key_len = 40,
+                  .mask = {.causal = true, .q_lengths = {55}, .k_lengths = {40}},
+                  .modifiers = {.sinks = true},
+                  .weights = true});
+  ASSERT_TRUE(RunInline(*CreateReferenceBackend(), call.call).ok());
+  for (int64_t i = 0; i < 60; ++i) {
+    const double lse = call.lse.At(0, 1, i, 0);
+    double sum = 0;
+    for (int64_t j = 0; j < 40; ++j) sum += call.weights.At(0, 1, i, j);
+    if (i >= 55) {
+      EXPECT_EQ(lse, -std::numeric_limits<double>::infinity()) << i;
+      EXPECT_EQ(sum, 0) << i;
+    } else if (i < 15) {
+      EXPECT_EQ(lse, call.sinks.At(0, 0, 0, 1)) << i;
+      EXPECT_EQ(sum, 0) << i;
+    } else {
+      EXPECT_NEAR(sum, 1 - std::exp(call.sinks.At(0, 0, 0, 1) - lse), 1e-6) << i;
+    }
+  }
+}
+
+TEST(ReferenceBackend, IdleSamplesAreLeftAlone) {
+  OwnedCall call({.batch = 2, .query_len = 20, .key_len = 20, .idle_samples = {true, false}});
+  const absl::StatusOr<RunResult> result = RunInline(*CreateReferenceBackend(), call.call);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(std::isnan(call.out.At(0, 0, 0, 0)));
+  EXPECT_FALSE(std::isnan(call.out.At(1, 0, 0, 0)));
+  EXPECT_EQ(result->stats.computed_elements, 2 * 20 * 20);
+  EXPECT_EQ(result->stats.sparsity(), 0);
+}
+
 TEST(ReferenceBackend, RefusesAPlanBeyondTheBound) {
   OwnedCall call(
       {.heads = 1, .kv_heads = 1, .query_len = 1 << 20, .key_len = 1 << 20, .head_dim = 1});
@@ -81,9 +154,9 @@ TEST(ReferenceBackend, WorkspaceCoversTheScratchOfATile) {
   const auto execution = eager->Prepare(call.call);
   ASSERT_TRUE(execution.ok());
   Scratch scratch;
-  ASSERT_TRUE((*execution)->RunTile(0, 0, scratch).ok());
+  ASSERT_TRUE((*execution)->RunTile((*execution)->phase_count() - 1, 0, scratch).ok());
   EXPECT_GE(scratch.capacity(), 16 * 1000 * 8);
-  EXPECT_GE(eager->WorkspaceBytes(call.call.problem), scratch.capacity());
+  EXPECT_GE(eager->WorkspaceBytes(call.call.problem, call.call.options), scratch.capacity());
 }
 
 TEST(ReferenceBackend, HasNoOptions) {

@@ -67,6 +67,11 @@ std::vector<TestedEngine> TestedEngines(const std::vector<DType>& dtypes) {
   }
   const std::vector<TestedEngine> flash = TestedFlash(dtypes);
   engines.insert(engines.end(), flash.begin(), flash.end());
+  // Its plans are its own, its instruction sets those of `flash`.
+  const CpuIsa isa = FastestCpuIsa();
+  for (const DType dtype : dtypes) {
+    engines.push_back({absl::StrCat("flex_", Name(isa), "_", Name(dtype)), "flex", isa, dtype});
+  }
   return engines;
 }
 

@@ -31,7 +31,7 @@ struct TestedEngine {
 };
 std::ostream& operator<<(std::ostream& out, const TestedEngine& engine);
 
-// All of them, or those of backend `flash` alone, with inputs of these dtypes, on each of
+// All of them, or those of backend `flash` alone, with inputs of these dtypes; `flash` on each of
 // TestedIsas.
 std::vector<TestedEngine> TestedEngines(const std::vector<DType>& dtypes);
 std::vector<TestedEngine> TestedFlash(const std::vector<DType>& dtypes);

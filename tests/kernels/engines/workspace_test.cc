@@ -77,12 +77,13 @@ TEST(Workspace, CoversEveryQueryBlock) {
     for (const int64_t query_len : kQueryLens) {
       for (const int64_t key_len : kKeyLens) {
         const AttentionCall call = CallOf(DType::kFloat32, heads, query_len, key_len);
-        const int64_t announced = flash->WorkspaceBytes(call.problem);
         const int64_t split_bytes = SplitOutputs::DenseBytes(call.problem);
         for (int64_t block_q = kBlockStep; block_q <= kLargestBlock; block_q += kBlockStep) {
           SCOPED_TRACE(testing::Message()
                        << "block_q " << block_q << ", Sq " << query_len << ", Sk " << key_len
                        << ", heads " << heads.heads << " of " << heads.kv_heads);
+          const int64_t announced =
+              flash->WorkspaceBytes(call.problem, {{"block_q", OptionValue{block_q}}});
           EXPECT_LE(BytesTaken(call, block_q, /*block_k=*/256, *device), announced);
           EXPECT_LE(SplitBytesTaken(call.problem, block_q, *device), split_bytes);
         }
@@ -101,12 +102,14 @@ TEST(Workspace, CoversEveryKeyBlockOnEverySet) {
       for (const int64_t query_len : {1, 9, 273}) {
         for (const int64_t key_len : {1, 17, 511, 1024, 4096, 32768}) {
           const AttentionCall call = CallOf(dtype, {2, 1}, query_len, key_len);
-          const int64_t announced = flash->WorkspaceBytes(call.problem);
           for (int64_t block_k = kBlockStep; block_k <= kLargestBlock; block_k += kBlockStep) {
             SCOPED_TRACE(testing::Message()
                          << Name(isa) << " " << Name(dtype) << ", block_k " << block_k << ", Sq "
                          << query_len << ", Sk " << key_len);
             const int64_t taken = BytesTaken(call, /*block_q=*/272, block_k, *device);
+            const int64_t announced = flash->WorkspaceBytes(
+                call.problem,
+                {{"block_q", OptionValue{int64_t{272}}}, {"block_k", OptionValue{block_k}}});
             EXPECT_LE(taken, PlanEngine::DenseBytes(call.problem, *device, 272, block_k));
             EXPECT_LE(taken, announced);
           }

@@ -61,7 +61,7 @@ TEST(StagedBackend, ACallWithoutStagesGoesThroughUntouched) {
   const auto execution = backend->Prepare(staged.call());
   EXPECT_EQ((*execution)->phase_count(),
             (*CreateReferenceBackend()->Prepare(staged.call()))->phase_count());
-  EXPECT_EQ(backend->WorkspaceBytes(staged.call().problem), 1000);
+  EXPECT_EQ(backend->WorkspaceBytes(staged.call().problem, {}), 1000);
 }
 
 TEST(StagedBackend, ItsBackendSeesNoStagesAndTheLengthsOfAttention) {
@@ -217,7 +217,7 @@ TEST(StagedBackend, CountsItsCopiesAsWorkspace) {
     shape.sent.dtype = shape.sent.out_dtype = DType::kBFloat16;
     row.change(shape);
     const StagedCall staged(shape);
-    EXPECT_EQ(backend->WorkspaceBytes(staged.call().problem), 1000 + row.bytes) << row.what;
+    EXPECT_EQ(backend->WorkspaceBytes(staged.call().problem, {}), 1000 + row.bytes) << row.what;
   }
 }
 
@@ -227,10 +227,12 @@ TEST(StagedBackend, WorkspaceSaturates) {
   StagedShape shape = SmallShape();
   shape.rotary = RotaryForm::kNeox;
   StagedCall staged(shape);
-  EXPECT_EQ(backend->WorkspaceBytes(staged.call().problem), std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(backend->WorkspaceBytes(staged.call().problem, {}),
+            std::numeric_limits<int64_t>::max());
   watched.workspace_bytes = 0;
   staged.call().problem.query_len = staged.call().problem.heads = int64_t{1} << 31;
-  EXPECT_EQ(backend->WorkspaceBytes(staged.call().problem), std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(backend->WorkspaceBytes(staged.call().problem, {}),
+            std::numeric_limits<int64_t>::max());
 }
 
 TEST(StagedBackend, SaysSoIfThereIsNoMemoryForACopy) {

@@ -46,7 +46,7 @@ class WatchedBackend final : public Backend {
   absl::Status Check(const AttentionProblem& problem, const OptionMap&) const override {
     return problem.stages.any() ? absl::InternalError("sees stages") : absl::OkStatus();
   }
-  int64_t WorkspaceBytes(const AttentionProblem&) const override {
+  int64_t WorkspaceBytes(const AttentionProblem&, const OptionMap&) const override {
     return watched_.workspace_bytes;
   }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {
