@@ -29,6 +29,7 @@
 #include "server/app/command_line.h"
 #include "server/app/config_files.h"
 #include "server/app/part_options.h"
+#include "server/app/plugins.h"
 #include "server/app/reload.h"
 #include "server/app/state_source.h"
 #include "server/app/stop_signals.h"
@@ -40,6 +41,7 @@
 #include "server/executor/cpu_list.h"
 #include "server/executor/executor.h"
 #include "server/executor/worker_placement.h"
+#include "server/policy/backend_names.h"
 #include "server/policy/policy_state.h"
 #include "server/services/server.h"
 #include "server/telemetry/call_observers.h"
@@ -101,10 +103,26 @@ void LogCompute(const ServerOptions& options, const Compute& compute, ServerLog*
               {"numa_node", options.numa_node < 0 ? "any" : absl::StrCat(options.numa_node)}});
 }
 
+void LogPlugins(const Plugins& plugins, ServerLog* log) {
+  for (const Plugins::Library& library : plugins.libraries) {
+    log->Write(LogLevel::kInfo, "plug-in loaded",
+               {{"file", library.file},
+                {"name", library.name},
+                {"version", library.version},
+                {"backends", library.backends},
+                {"mask_functions", library.mask_functions}});
+  }
+  for (const std::string& refusal : plugins.refusals) {
+    log->Write(LogLevel::kWarning, "plug-in refused", {{"reason", refusal}});
+  }
+}
+
 absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(
-    const CommandLine& command_line, std::shared_ptr<const PresetTable> presets) {
+    const CommandLine& command_line, const Registry& registry,
+    std::shared_ptr<const PresetTable> presets) {
   ATTN_ASSIGN_OR_RETURN(std::unique_ptr<PolicyState> policy,
-                        PolicyState::Create(command_line.environment_backend, std::move(presets)));
+                        PolicyState::Create(command_line.environment_backend, std::move(presets),
+                                            {}, absl::Now, OwnBackendNames(registry)));
   const std::string& forced = command_line.config.options.force_backend;
   if (!forced.empty()) ATTN_RETURN_IF_ERROR(policy->SetForced(forced).status());
   return policy;
@@ -180,7 +198,7 @@ absl::Status Stop(const ServerOptions& options, Executor* executor, Server* serv
   return absl::OkStatus();
 }
 
-absl::Status Serve(const CommandLine& command_line, const Compute& compute,
+absl::Status Serve(const CommandLine& command_line, const Compute& compute, const Plugins& plugins,
                    const Registry& registry, BufferPool* buffers, ConfigFiles files,
                    StopSignals* signals) {
   const ServerOptions& options = command_line.config.options;
@@ -189,11 +207,12 @@ absl::Status Serve(const CommandLine& command_line, const Compute& compute,
     log.Write(LogLevel::kWarning, "configuration", {{"warning", warning}});
   }
   LogCompute(options, compute, &log);
+  LogPlugins(plugins, &log);
   PrometheusObserver metrics(BuildInfo{std::string(kVersion), __VERSION__, ATTN_CUDA_TOOLKIT});
   CallObservers observers({&metrics, &log});
 
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<PolicyState> policy,
-                        CreatePolicy(command_line, std::move(files.presets)));
+                        CreatePolicy(command_line, registry, std::move(files.presets)));
   const WorkerPlan& workers = compute.workers;
   ATTN_ASSIGN_OR_RETURN(
       const std::unique_ptr<Executor> executor,
@@ -242,10 +261,18 @@ int SayMistakes(const CommandLine& command_line) {
 }
 
 // Of --check_config and --print_config.
-int SayConfig(const CommandLine& command_line) {
+int SayConfig(const CommandLine& command_line, const Plugins& plugins = {}) {
   if (!command_line.mistakes.empty()) return SayMistakes(command_line);
   for (const std::string& warning : command_line.config.warnings) {
     std::cerr << "warning: " << warning << "\n";
+  }
+  for (const Plugins::Library& library : plugins.libraries) {
+    std::cerr << "plug-in: " << library.file << ": " << library.name << " " << library.version
+              << "; backends: " << library.backends
+              << "; mask functions: " << library.mask_functions << "\n";
+  }
+  for (const std::string& refusal : plugins.refusals) {
+    std::cerr << "warning: plug-in refused: " << refusal << "\n";
   }
   std::cout << (command_line.print_config ? PrintedConfig(command_line.config) : "ok\n")
             << std::flush;
@@ -266,17 +293,20 @@ int Main(int argc, char** argv) {
   grpc_init();
   // Of payloads and of what engines make of them: one bound holds for both.
   BufferPool buffers(command_line.config.options.pool_idle_bytes);
+  Plugins plugins = ReadPlugins(command_line.config, &command_line.mistakes);
   const absl::StatusOr<Registry> registry =
-      CreateBuiltinRegistry({.cpu_isa = compute.isa, .buffers = buffers});
+      CreateBuiltinRegistry({.cpu_isa = compute.isa, .buffers = buffers},
+                            {std::move(plugins.backends), std::move(plugins.mask_functions)});
   if (!registry.ok()) {
     std::cerr << "attnd: " << registry.status().message() << std::endl;
     return kFailed;
   }
   ConfigFiles files = ReadConfigFiles(command_line.environment_backend, *registry,
                                       &command_line.config, &command_line.mistakes);
-  if (command_line.check_config) return SayConfig(command_line);
+  if (command_line.check_config) return SayConfig(command_line, plugins);
   if (!command_line.mistakes.empty()) return SayMistakes(command_line);
-  return ExitCode(Serve(command_line, compute, *registry, &buffers, std::move(files), &signals));
+  return ExitCode(
+      Serve(command_line, compute, plugins, *registry, &buffers, std::move(files), &signals));
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ PresetTable ReadPresets(const Registry& registry, const ServerConfig& config,
                         std::vector<std::string>* mistakes) {
   const std::string& file = config.options.presets;
   if (file.empty()) return {};
-  absl::StatusOr<PresetTable> read = LoadPresetFile(file);
+  absl::StatusOr<PresetTable> read = LoadPresetFile(file, registry);
   if (absl::IsNotFound(read.status())) {
     mistakes->push_back(config.WithOrigin(
         absl::StrCat("presets: ", read.status().message(),

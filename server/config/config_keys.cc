@@ -15,7 +15,6 @@
 #include "kernels/core/status_macros.h"
 #include "server/config/address_syntax.h"
 #include "server/config/yaml_mapping.h"
-#include "server/policy/backend_names.h"
 
 namespace attn {
 namespace {
@@ -76,6 +75,9 @@ constexpr ConfigKey kKeys[] = {
      "backends and options by model (attention_config.yaml)"},
     {"force_backend", kBackend, &O::force_backend, 0, 0, "BACKEND", kReloads,
      "forced override: a backend, or auto for automatic selection"},
+    {"plugin_dir", kPath, &O::plugin_dir, 0, 0, "PATH", kAtStart,
+     "folder whose *.so bring backends and mask functions of their own (attn_plugin.h); none = no "
+     "plug-ins. They are code in this process: one that crashes takes the server with it"},
     {"workers", kInteger, &O::workers, 0, kMostWorkers, "THREADS", kAtStart,
      "threads that compute; 0 = one for each CPU that they may run on, at most the cgroup's CPU "
      "quota, rounded up"},
@@ -133,13 +135,12 @@ absl::Status CheckText(const ConfigKey& key, absl::string_view text) {
   switch (key.type) {
     case kMetricsAddress:
       return text == kNoMetrics ? absl::OkStatus() : CheckMetricsAddress(text);
-    case kBackend:
-      return text.empty() ? absl::OkStatus() : ResolveBackendName(text).status();
     case kChoice: {
       const std::vector<std::string> names = absl::StrSplit(key.value, '|');
       if (std::find(names.begin(), names.end(), text) != names.end()) return absl::OkStatus();
       return Invalid(UnknownNameMessage("value", text, names));
     }
+    case kBackend:  // Plug-ins, which the configuration names, bring backends of their own.
     case kText:
       return absl::OkStatus();
     default:  // A path: whether there is a file is found out when it is read.

@@ -20,8 +20,8 @@ namespace attn {
 enum class KeyType : uint8_t {
   kAddresses,       // One or more; every other type is one value.
   kMetricsAddress,  // Or `off`.
-  kPath,            // Of a file; empty = none. In a file it is relative to that file.
-  kBackend,         // Any name of one, or `auto`; empty = none.
+  kPath,            // Of a file or folder; empty = none. In a file it is relative to that file.
+  kBackend,         // Empty = none. Whether it is one is known when plug-ins are loaded.
   kText,            // Whatever its user takes; empty = none.
   kChoice,          // One of the names in `value`.
   kInteger,

@@ -7,13 +7,15 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "kernels/core/registry.h"
 #include "server/policy/preset_table.h"
 
 namespace attn {
 
 // INVALID_ARGUMENT lists every mistake, one a line, as FILE:LINE: what, with the nearest known key;
-// NOT_FOUND if the file cannot be read.
-absl::StatusOr<PresetTable> LoadPresetFile(const std::string& path);
+// NOT_FOUND if the file cannot be read. Backends are those that we know, in this build or not, and
+// the registry's own.
+absl::StatusOr<PresetTable> LoadPresetFile(const std::string& path, const Registry& registry);
 
 }  // namespace attn
 

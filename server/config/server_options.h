@@ -26,6 +26,7 @@ struct ServerOptions {
 
   std::string presets;        // Path of attention_config.yaml; empty = no presets
   std::string force_backend;  // Empty = none
+  std::string plugin_dir;     // Empty = no plug-ins
 
   int64_t workers = 0;           // Threads that compute; 0 = one for each CPU that they may use.
   std::string worker_cpus;       // `0-7,16-23`: a worker on each; empty = the scheduler decides.

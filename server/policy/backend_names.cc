@@ -1,5 +1,6 @@
 #include "server/policy/backend_names.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -128,7 +129,7 @@ constexpr NeverServed kNeverServed[] = {
      "missing gate as 0, so 'vsa' would give other results"},
 };
 
-std::optional<ResolvedName> FindName(absl::string_view name) {
+std::optional<ResolvedName> FindName(absl::string_view name, std::span<const std::string> own) {
   for (const std::string& canonical : CanonicalBackendNames()) {
     if (absl::EqualsIgnoreCase(name, canonical)) return ResolvedName{canonical, {}};
   }
@@ -137,12 +138,16 @@ std::optional<ResolvedName> FindName(absl::string_view name) {
     return ResolvedName{std::string(alias.canonical),
                         alias.options != nullptr ? alias.options() : OptionMap()};
   }
+  for (const std::string& canonical : own) {
+    if (absl::EqualsIgnoreCase(name, canonical)) return ResolvedName{canonical, {}};
+  }
   return std::nullopt;
 }
 
-std::string UnknownBackendMessage(absl::string_view name) {
+std::string UnknownBackendMessage(absl::string_view name, std::span<const std::string> own) {
   std::vector<std::string> known = {std::string(kAutoBackend)};
   known.insert(known.end(), CanonicalBackendNames().begin(), CanonicalBackendNames().end());
+  known.insert(known.end(), own.begin(), own.end());
   std::vector<std::string> candidates = known;
   for (const Alias& alias : kAliases) candidates.emplace_back(alias.name);
   const std::string nearest = NearestName(name, candidates);
@@ -154,18 +159,29 @@ std::string UnknownBackendMessage(absl::string_view name) {
 
 }  // namespace
 
-absl::StatusOr<ResolvedName> ResolveBackendName(absl::string_view name) {
+absl::StatusOr<ResolvedName> ResolveBackendName(absl::string_view name,
+                                                std::span<const std::string> own) {
   if (absl::EqualsIgnoreCase(name, kAutoBackend))
     return ResolvedName{std::string(kAutoBackend), {}};
   absl::string_view bare = name;
   if (absl::StartsWithIgnoreCase(name, kPagedPrefix)) bare.remove_prefix(kPagedPrefix.size());
-  if (std::optional<ResolvedName> found = FindName(bare)) return *std::move(found);
+  if (std::optional<ResolvedName> found = FindName(bare, own)) return *std::move(found);
   for (const NeverServed& never : kNeverServed) {
     if (!absl::EqualsIgnoreCase(bare, never.name)) continue;
     return absl::UnimplementedError(
         absl::StrCat("'", never.name, "' is known but never served here: ", never.reason));
   }
-  return absl::InvalidArgumentError(UnknownBackendMessage(name));
+  return absl::InvalidArgumentError(UnknownBackendMessage(name, own));
+}
+
+std::vector<std::string> OwnBackendNames(const Registry& registry) {
+  const std::span<const std::string> ours = CanonicalBackendNames();
+  std::vector<std::string> names;
+  for (const Backend* backend : registry.backends()) {
+    const std::string& name = backend->info().name;
+    if (std::find(ours.begin(), ours.end(), name) == ours.end()) names.push_back(name);
+  }
+  return names;
 }
 
 std::span<const std::string> CanonicalBackendNames() {

@@ -32,10 +32,11 @@ absl::Status ReadScope(const PolicySnapshot& policy, const SelectionRequest& req
   return absl::OkStatus();
 }
 
-absl::Status ReadBackend(const SelectionRequest& request, CallRules* rules) {
+absl::Status ReadBackend(const PolicySnapshot& policy, const SelectionRequest& request,
+                         CallRules* rules) {
   if (request.backend.empty()) return absl::OkStatus();
   RuleChoice choice{Rule::kCall, request.backend, {request.backend, {}}};
-  absl::StatusOr<ResolvedName> name = ResolveBackendName(request.backend);
+  absl::StatusOr<ResolvedName> name = ResolveBackendName(request.backend, *policy.own_backends);
   if (name.ok()) {
     choice.name = *std::move(name);
   } else if (absl::IsUnimplemented(name.status())) {
@@ -60,9 +61,10 @@ absl::Status ReadPreset(const PolicySnapshot& policy, const SelectionRequest& re
   return absl::OkStatus();
 }
 
-absl::Status ReadAllowed(const SelectionRequest& request, CallRules* rules) {
+absl::Status ReadAllowed(const PolicySnapshot& policy, const SelectionRequest& request,
+                         CallRules* rules) {
   for (const std::string& requested : request.allowed_backends) {
-    absl::StatusOr<ResolvedName> name = ResolveBackendName(requested);
+    absl::StatusOr<ResolvedName> name = ResolveBackendName(requested, *policy.own_backends);
     if (!name.ok()) {
       return absl::Status(name.status().code(),
                           absl::StrCat("allowed_backends: ", name.status().message()));
@@ -90,10 +92,10 @@ absl::StatusOr<CallRules> ReadCallRules(const PolicySnapshot& policy,
   };
   ATTN_RETURN_IF_ERROR(ReadScope(policy, request, &rules));
   add(Rule::kForced, policy.forced);
-  ATTN_RETURN_IF_ERROR(ReadBackend(request, &rules));
+  ATTN_RETURN_IF_ERROR(ReadBackend(policy, request, &rules));
   add(Rule::kEnvironment, policy.environment);
   ATTN_RETURN_IF_ERROR(ReadPreset(policy, request, &rules));
-  ATTN_RETURN_IF_ERROR(ReadAllowed(request, &rules));
+  ATTN_RETURN_IF_ERROR(ReadAllowed(policy, request, &rules));
   return rules;
 }
 

@@ -1,6 +1,7 @@
 #include "server/policy/policy_state.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -18,14 +19,16 @@ absl::Time EarliestExpiry(const std::vector<Scope>& scopes) {
   return earliest;
 }
 
-absl::StatusOr<NamedChoice> ResolveChoice(absl::string_view requested) {
-  ATTN_ASSIGN_OR_RETURN(ResolvedName backend, ResolveBackendName(requested));
+absl::StatusOr<NamedChoice> ResolveChoice(absl::string_view requested,
+                                          std::span<const std::string> own) {
+  ATTN_ASSIGN_OR_RETURN(ResolvedName backend, ResolveBackendName(requested, own));
   return NamedChoice{std::string(requested), std::move(backend)};
 }
 
 // Of what quarantine works on: one backend, whatever options an alias fixes.
-absl::StatusOr<std::string> ResolveOneBackend(absl::string_view requested) {
-  ATTN_ASSIGN_OR_RETURN(ResolvedName backend, ResolveBackendName(requested));
+absl::StatusOr<std::string> ResolveOneBackend(absl::string_view requested,
+                                              std::span<const std::string> own) {
+  ATTN_ASSIGN_OR_RETURN(ResolvedName backend, ResolveBackendName(requested, own));
   if (backend.canonical == kAutoBackend) {
     return absl::InvalidArgumentError("backend 'auto' names no backend; name one");
   }
@@ -51,23 +54,26 @@ std::string RequestedOrEmpty(const std::optional<NamedChoice>& choice) {
 
 }  // namespace
 
-PolicyState::PolicyState(PolicyLimits limits, Clock clock)
-    : limits_(limits), clock_(std::move(clock)) {}
+PolicyState::PolicyState(PolicyLimits limits, Clock clock,
+                         std::shared_ptr<const std::vector<std::string>> own_backends)
+    : limits_(limits), clock_(std::move(clock)), own_backends_(std::move(own_backends)) {}
 
 absl::StatusOr<std::unique_ptr<PolicyState>> PolicyState::Create(
     absl::string_view environment_backend, std::shared_ptr<const PresetTable> presets,
-    PolicyLimits limits, Clock clock) {
+    PolicyLimits limits, Clock clock, std::vector<std::string> own_backends) {
   PolicySnapshot first;
+  first.own_backends = std::make_shared<const std::vector<std::string>>(std::move(own_backends));
   if (presets != nullptr) first.presets = std::move(presets);
   if (!environment_backend.empty()) {
-    absl::StatusOr<NamedChoice> choice = ResolveChoice(environment_backend);
+    absl::StatusOr<NamedChoice> choice = ResolveChoice(environment_backend, *first.own_backends);
     if (!choice.ok()) {
       return absl::Status(choice.status().code(),
                           absl::StrCat("ATTN_BACKEND: ", choice.status().message()));
     }
     first.environment = *std::move(choice);
   }
-  auto state = std::unique_ptr<PolicyState>(new PolicyState(limits, std::move(clock)));
+  auto state =
+      std::unique_ptr<PolicyState>(new PolicyState(limits, std::move(clock), first.own_backends));
   const std::lock_guard lock(state->mutex_);
   state->current_ = std::make_shared<const PolicySnapshot>(std::move(first));
   return state;
@@ -103,7 +109,7 @@ void PolicyState::Publish(Change change) {
 absl::StatusOr<Scope> PolicyState::OpenScope(ScopeKind kind, absl::string_view backend,
                                              absl::Duration time_to_live,
                                              absl::string_view holder) {
-  ATTN_ASSIGN_OR_RETURN(NamedChoice choice, ResolveChoice(backend));
+  ATTN_ASSIGN_OR_RETURN(NamedChoice choice, ResolveChoice(backend, *own_backends_));
   ATTN_RETURN_IF_ERROR(CheckOneLine("holder", holder, kMaxScopeHolderBytes));
   if (time_to_live < absl::ZeroDuration() || time_to_live > limits_.max_time_to_live) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -147,7 +153,7 @@ absl::Status PolicyState::CloseScope(absl::string_view id) {
 }
 
 absl::StatusOr<std::string> PolicyState::SetForced(absl::string_view backend) {
-  ATTN_ASSIGN_OR_RETURN(NamedChoice choice, ResolveChoice(backend));
+  ATTN_ASSIGN_OR_RETURN(NamedChoice choice, ResolveChoice(backend, *own_backends_));
   const std::lock_guard lock(change_mutex_);
   std::string previous = RequestedOrEmpty(Snapshot()->forced);
   Publish([&choice](PolicySnapshot& next) { next.forced = std::move(choice); });
@@ -173,7 +179,7 @@ void PolicyState::SetPresets(std::shared_ptr<const PresetTable> presets) {
 absl::StatusOr<std::string> PolicyState::QuarantineBackend(absl::string_view backend,
                                                            absl::string_view reason,
                                                            bool automatic) {
-  ATTN_ASSIGN_OR_RETURN(std::string canonical, ResolveOneBackend(backend));
+  ATTN_ASSIGN_OR_RETURN(std::string canonical, ResolveOneBackend(backend, *own_backends_));
   ATTN_RETURN_IF_ERROR(CheckOneLine("reason", reason, kMaxQuarantineReasonBytes));
   const std::lock_guard lock(change_mutex_);
   const std::shared_ptr<const PolicySnapshot> current = Snapshot();
@@ -190,7 +196,7 @@ absl::StatusOr<std::string> PolicyState::QuarantineBackend(absl::string_view bac
 }
 
 absl::StatusOr<std::string> PolicyState::ReleaseBackend(absl::string_view backend) {
-  ATTN_ASSIGN_OR_RETURN(std::string canonical, ResolveOneBackend(backend));
+  ATTN_ASSIGN_OR_RETURN(std::string canonical, ResolveOneBackend(backend, *own_backends_));
   const std::lock_guard lock(change_mutex_);
   if (!Snapshot()->quarantined.contains(canonical)) {
     return absl::FailedPreconditionError(absl::StrCat("'", canonical, "' is not quarantined"));

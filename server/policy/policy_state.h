@@ -56,6 +56,9 @@ struct PolicySnapshot {
   std::map<std::string, QuarantineRecord, std::less<>> quarantined;  // By canonical name.
   std::shared_ptr<const PresetTable> presets =
       std::make_shared<const PresetTable>();  // Never null.
+  // Names that ResolveBackendName takes beside ours; those of the start. Never null.
+  std::shared_ptr<const std::vector<std::string>> own_backends =
+      std::make_shared<const std::vector<std::string>>();
 };
 
 // Both are shown to people in one line of a table.
@@ -76,10 +79,12 @@ class PolicyState {
   using Clock = std::function<absl::Time()>;  // Called from any thread.
 
   // `environment_backend` is the value of ATTN_BACKEND, empty for none; an unknown or never
-  // served name is the error that stops the start. `presets` may be null for none.
+  // served name is the error that stops the start. `presets` may be null for none. `own_backends`
+  // are the registry's OwnBackendNames.
   static absl::StatusOr<std::unique_ptr<PolicyState>> Create(
       absl::string_view environment_backend, std::shared_ptr<const PresetTable> presets,
-      PolicyLimits limits = {}, Clock clock = absl::Now);
+      PolicyLimits limits = {}, Clock clock = absl::Now,
+      std::vector<std::string> own_backends = {});
 
   // Scopes past their time-to-live are not in it.
   std::shared_ptr<const PolicySnapshot> Snapshot() const;
@@ -109,7 +114,8 @@ class PolicyState {
   absl::StatusOr<std::string> ReleaseBackend(absl::string_view backend);
 
  private:
-  PolicyState(PolicyLimits limits, Clock clock);
+  PolicyState(PolicyLimits limits, Clock clock,
+              std::shared_ptr<const std::vector<std::string>> own_backends);
 
   // Copies the snapshot in force, lets `change` edit it, publishes it.
   template <typename Change>
@@ -117,6 +123,7 @@ class PolicyState {
 
   const PolicyLimits limits_;
   const Clock clock_;
+  const std::shared_ptr<const std::vector<std::string>> own_backends_;  // As in every snapshot.
   // Held for a whole change, taken before mutex_, which is held only to read or replace the
   // pointer. Of the standard library: ThreadSanitizer cannot see into the system's build of
   // absl::Mutex.

@@ -332,7 +332,8 @@ absl::string_view Name(Rule rule) {
 }
 
 absl::Status CheckInBuild(absl::string_view backend, const Registry& registry) {
-  ATTN_ASSIGN_OR_RETURN(const ResolvedName name, ResolveBackendName(backend));
+  ATTN_ASSIGN_OR_RETURN(const ResolvedName name,
+                        ResolveBackendName(backend, OwnBackendNames(registry)));
   if (name.canonical == kAutoBackend || registry.Find(name.canonical) != nullptr) {
     return absl::OkStatus();
   }

@@ -53,6 +53,10 @@ absl::Status PlaceOutput(const OutputTensor& output, BufferPool* buffers, Attent
     to->out = view;
   } else if (output.name == "lse") {
     to->lse = view;
+  } else if (output.name == "replicated_out") {
+    to->replicated_out = view;
+  } else if (output.name == "replicated_lse") {
+    to->replicated_lse = view;
   } else {
     to->weights = view;
   }

@@ -105,8 +105,8 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
     // Before anything else is refused: the log says whose call it was.
     record_.caller_id = caller_id_ = fields.metadata().caller_id();
     record_.model = model_ = fields.model();
-    ATTN_ASSIGN_OR_RETURN(call_,
-                          ParseCall(fields, std::move(wire.tensors), PayloadRule::kRequired));
+    ATTN_ASSIGN_OR_RETURN(call_, ParseCall(fields, std::move(wire.tensors), PayloadRule::kRequired,
+                                           services_.registry->mask_functions()));
     record_.priority = call_.priority;
     ATTN_ASSIGN_OR_RETURN(selection_, Select(*services_.policy->Snapshot(), *services_.registry,
                                              call_.selection, call_.problem));
@@ -126,8 +126,8 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
     // Anonymous callers take turns by connection (over a Unix socket they are one caller).
     job->caller_id = caller_id_.empty() ? peer_ : caller_id_;
     ATTN_ASSIGN_OR_RETURN(const int64_t placed_bytes, BytesToPlace(call_));
-    job->reserved_bytes =
-        record_.request_bytes + placed_bytes + selection_.backend->WorkspaceBytes(call_.problem);
+    job->reserved_bytes = record_.request_bytes + placed_bytes +
+                          selection_.backend->WorkspaceBytes(call_.problem, selection_.options);
     job->place = [this](AttentionCall& call, std::vector<PayloadCopy>& copies) {
       return PlaceTensors(&call_, services_.buffers, &call, &copies, &memory_);
     };
@@ -182,7 +182,7 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
     const absl::Time now = absl::Now();
     record_.times.encode_ns = absl::ToInt64Nanoseconds(now - encoding);
     record_.times.total_ns = absl::ToInt64Nanoseconds(now - started_);
-    FillMetrics(record_, fields.mutable_metrics());
+    FillMetrics(record_, stats.block_density, fields.mutable_metrics());
     *response_ = ToByteBuffer(JoinTensors(fields, parts.tensors), std::move(parts.owner));
   }
 

@@ -21,7 +21,8 @@ namespace {
 namespace v1 = attention::v1;
 
 // An ExplainRequest's call, payloads left out of account.
-absl::StatusOr<ParsedCall> ReadCall(const ReceivedMessage& message) {
+absl::StatusOr<ParsedCall> ReadCall(const ServiceContext& services,
+                                    const ReceivedMessage& message) {
   ATTN_ASSIGN_OR_RETURN(const std::vector<ByteSpan> call,
                         OpenEnvelope(message.spans(), v1::ExplainRequest::kCallFieldNumber));
   ATTN_ASSIGN_OR_RETURN(WireMessage wire, SplitTensors(call));
@@ -29,7 +30,8 @@ absl::StatusOr<ParsedCall> ReadCall(const ReceivedMessage& message) {
   if (!fields.ParseFromString(wire.small_fields)) {
     return absl::InvalidArgumentError(absl::StrCat("call: ", kUnreadable));
   }
-  return ParseCall(fields, std::move(wire.tensors), PayloadRule::kOptional);
+  return ParseCall(fields, std::move(wire.tensors), PayloadRule::kOptional,
+                   services.registry->mask_functions());
 }
 
 // The inner error is what Attend would answer; the outer one that the request cannot be read.
@@ -37,7 +39,7 @@ absl::StatusOr<v1::ExplainResponse> ExplainCall(const ServiceContext& services,
                                                 const grpc::ByteBuffer& request) {
   ATTN_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Take(request));
   v1::ExplainResponse response;
-  const absl::StatusOr<ParsedCall> call = ReadCall(message);
+  const absl::StatusOr<ParsedCall> call = ReadCall(services, message);
   absl::Status status = call.status();
   if (call.ok()) {
     const Explanation explanation =

@@ -119,7 +119,8 @@ ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lea
   return parts;
 }
 
-void FillMetrics(const CallRecord& record, v1::CallMetrics* metrics) {
+void FillMetrics(const CallRecord& record, std::optional<double> block_density,
+                 v1::CallMetrics* metrics) {
   metrics->set_queue_ns(record.times.queue_ns);
   metrics->set_decode_ns(record.times.decode_ns);
   metrics->set_plan_ns(record.times.plan_ns);
@@ -132,6 +133,7 @@ void FillMetrics(const CallRecord& record, v1::CallMetrics* metrics) {
   metrics->set_request_bytes(record.request_bytes);
   metrics->set_response_payload_bytes(record.response_bytes);
   metrics->set_batch_calls(record.batch_calls);
+  if (block_density) metrics->set_block_sparsity(1.0 - *block_density);
 }
 
 }  // namespace attn

@@ -28,8 +28,9 @@ struct ResponseParts {
 ResponseParts LayOutResponse(const ParsedCall& call, std::vector<BufferPool::Lease> leases,
                              std::optional<BlockPlan> plan, ReplyLedger* ledger);
 
-// What the caller is told of its call, of what is recorded of it.
-void FillMetrics(const CallRecord& record, attention::v1::CallMetrics* metrics);
+// What the caller is told of its call, of what is recorded of it. `block_density` is the run's.
+void FillMetrics(const CallRecord& record, std::optional<double> block_density,
+                 attention::v1::CallMetrics* metrics);
 
 }  // namespace attn
 

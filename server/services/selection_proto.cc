@@ -18,6 +18,8 @@ void Describe(const BackendInfo& info, v1::Backend* to) {
   to->set_precision(info.precision);
   to->set_variant(info.variant);
   to->set_exact(info.exact);
+  to->set_origin(info.origin);
+  to->set_description(info.description);
   const Capabilities& capabilities = info.capabilities;
   to->set_min_head_dim(capabilities.min_head_dim);
   to->set_max_head_dim(capabilities.max_head_dim);
@@ -86,6 +88,12 @@ void ToProto(const Registry& registry, const PolicySnapshot& policy, v1::ListBac
     v1::Backend* entry = to->add_backends();
     SetNames(canonical, policy, entry);
     entry->set_unavailable_reason("not in this build");
+  }
+  for (const MaskFunction* function : registry.mask_functions()) {
+    v1::MaskFunction* entry = to->add_mask_functions();
+    entry->set_name(function->info().name);
+    entry->set_origin(function->info().origin);
+    entry->set_description(function->info().description);
   }
 }
 

@@ -12,7 +12,7 @@ namespace attn {
 void ToProto(const Selection& selection, attention::v1::Selection* to);
 
 // Every backend of the registry in the automatic order, then the canonical names that this build
-// has no backend for.
+// has no backend for; and the mask functions.
 void ToProto(const Registry& registry, const PolicySnapshot& policy,
              attention::v1::ListBackendsResponse* to);
 

@@ -75,7 +75,7 @@ PlanEntry DrawEntry(ByteSource& source, int64_t key_block, int64_t words,
       entry.level = static_cast<int16_t>(source.Draw(2, 127));
       break;
     case 1:
-      entry.mask = BlockMask::kInterval;
+      entry.mask = BlockMask::kPredicate;
       break;
     case 2:
       entry.mask = BlockMask::kBits;

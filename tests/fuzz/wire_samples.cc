@@ -17,6 +17,17 @@ v1::AttendRequest SmallRequest() {
   request.mutable_mask()->set_causal(true);
   request.mutable_mask()->add_q_lengths(300);
   request.mutable_mask()->add_q_lengths(-1);
+  v1::MaskExpression* mask = request.mutable_mask()->mutable_expression();
+  mask->mutable_all_of()->add_args()->mutable_packed()->set_ids("ids");
+  mask->mutable_all_of()->add_args()->mutable_negation()->mutable_prefix()->set_length(300);
+  mask->mutable_all_of()->add_args()->mutable_function()->add_arguments(-0.5);
+  request.mutable_mask()->set_kv_offset(-1);
+  request.mutable_modifiers()->set_bias("bias");
+  request.mutable_rotary()->set_form(v1::Rotary::FULL);
+  request.mutable_replicated()->set_k("text");
+  request.set_original_seq_len(150);
+  request.mutable_skip_scores()->set_mode(v1::SkipScores::VALUE);
+  request.mutable_gate()->set_tensor("gate");
   request.set_scale(0.125);
   request.add_allowed_backends("flash");
   request.add_allowed_backends("eager");

@@ -63,7 +63,7 @@ class TestBackend : public Backend {
 
   const BackendInfo& info() const override { return info_; }
   absl::Status Available() const override { return behaviour_.available; }
-  int64_t WorkspaceBytes(const AttentionProblem&) const override { return 0; }
+  int64_t WorkspaceBytes(const AttentionProblem&, const OptionMap&) const override { return 0; }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {
     const absl::MutexLock lock(&runs_->mutex);
     runs_->names.push_back(info_.name + " " + std::string(Name(call.problem.dtype)));

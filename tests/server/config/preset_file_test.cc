@@ -5,9 +5,13 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "kernels/core/backend.h"
+#include "kernels/core/registry.h"
 #include "tests/server/config/status_lines.h"
 #include "tests/server/config/temporary_file.h"
 
@@ -22,7 +26,8 @@ using testing::Pair;
 using testing::StartsWith;
 
 TEST(LoadPresetFileTest, ShippedFileDescribesTheModels) {
-  const auto table = LoadPresetFile(std::string(ATTN_SOURCE_DIR) + "/config/attention_config.yaml");
+  const auto table =
+      LoadPresetFile(std::string(ATTN_SOURCE_DIR) + "/config/attention_config.yaml", Registry());
   ASSERT_TRUE(table.ok()) << table.status();
   struct Facts {
     std::string model;
@@ -71,7 +76,7 @@ TEST(LoadPresetFileTest, OptionsHaveTheTypesOfTheirJsonForm) {
                            "        quoted: '3'\n"
                            "        list: [1, [2.0, x]]\n"
                            "        tensor: {tensor: gate}\n");
-  const auto table = LoadPresetFile(file.path());
+  const auto table = LoadPresetFile(file.path(), Registry());
   ASSERT_TRUE(table.ok()) << table.status();
   const Preset& preset = table->models().at("M").presets.at("a");
   EXPECT_EQ(preset.name, "a");
@@ -118,7 +123,7 @@ TEST(LoadPresetFileTest, ReportsAllMistakesAtOnceInTheOrderOfLines) {
                            "    e: {type: dense}\n"                         // 20: twice
                            "N: {}\n"                                        // 21: two missing
                            "O: dense\n");                                   // 22: no mapping
-  const absl::Status status = LoadPresetFile(file.path()).status();
+  const absl::Status status = LoadPresetFile(file.path(), Registry()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   const std::string at = file.path() + ":";
   const std::string configs = "M.attention_configs.";
@@ -134,7 +139,7 @@ TEST(LoadPresetFileTest, ReportsAllMistakesAtOnceInTheOrderOfLines) {
           StartsWith(at + "4: M.text_length: -1 is out of range"),
           AllOf(StartsWith(at + "6: " + configs + "baseline: unknown key 'bakend'"),
                 HasSubstr("did you mean 'backend'?")),
-          at + "7: " + configs + "fast.type: type 'psa' is not in this build, known: dense",
+          at + "7: " + configs + "fast.type: type 'psa' is not in this build, known: dense, own",
           at + "8: " + configs + "a.type: is missing",
           at + "9: " + configs +
               "b.backend: 'sage' is not exact, type dense takes: auto, eager, "
@@ -155,9 +160,66 @@ TEST(LoadPresetFileTest, ReportsAllMistakesAtOnceInTheOrderOfLines) {
 }
 
 TEST(LoadPresetFileTest, NamesTheFileAsGiven) {
-  const absl::Status status = LoadPresetFile("no/such/presets.yaml").status();
+  const absl::Status status = LoadPresetFile("no/such/presets.yaml", Registry()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()), StartsWith("no/such/presets.yaml: "));
+}
+
+// A backend from outside, of which only its description is asked.
+class OwnBackend final : public Backend {
+ public:
+  OwnBackend(std::string name, bool exact) {
+    info_.name = std::move(name);
+    info_.exact = exact;
+  }
+  const BackendInfo& info() const override { return info_; }
+  int64_t WorkspaceBytes(const AttentionProblem&, const OptionMap&) const override { return 0; }
+  absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall&) const override {
+    return absl::UnimplementedError("of the test");
+  }
+
+ private:
+  BackendInfo info_;
+};
+
+TEST(LoadPresetFileTest, OwnBackendsArePresetsOfTheirTypeAndExactOnesDenseToo) {
+  std::vector<std::unique_ptr<Backend>> backends;
+  backends.push_back(std::make_unique<OwnBackend>("mine", true));
+  backends.push_back(std::make_unique<OwnBackend>("guess", false));
+  const Registry registry = Registry::Create(std::move(backends)).value();
+  const TemporaryFile good("p.yaml",
+                           "M:\n"
+                           "  default_attention: a\n"
+                           "  attention_configs:\n"
+                           "    a: {type: dense, backend: Mine}\n"
+                           "    b: {type: own, backend: guess, options: {k: 1}}\n"
+                           "    c: {type: own, backend: mine}\n");
+  const auto table = LoadPresetFile(good.path(), registry);
+  ASSERT_TRUE(table.ok()) << table.status();
+  const ModelPresets& model = table->models().at("M");
+  EXPECT_EQ(model.presets.at("a").backend, "mine");
+  EXPECT_EQ(model.presets.at("b").backend, "guess");
+  EXPECT_EQ(model.presets.at("b").options.size(), 1u);
+  EXPECT_EQ(model.presets.at("c").backend, "mine");
+
+  const TemporaryFile bad("p.yaml",
+                          "M:\n"
+                          "  default_attention: a\n"
+                          "  attention_configs:\n"
+                          "    a: {type: dense, backend: guess}\n"
+                          "    b: {type: own, backend: flash}\n"
+                          "    c: {type: own}\n"
+                          "    d: {type: own, backend: gues}\n");
+  const std::string at = bad.path() + ":";
+  EXPECT_THAT(
+      Lines(LoadPresetFile(bad.path(), registry).status()),
+      ElementsAre(at + "4: M.attention_configs.a.backend: 'guess' is not exact, type dense takes: "
+                       "auto, eager, flash, cudnn, flex, mine",
+                  at + "5: M.attention_configs.b.backend: 'flash' is no backend of a plug-in, type "
+                       "own takes: guess, mine",
+                  at + "6: M.attention_configs.c.backend: is missing",
+                  StartsWith(at + "7: M.attention_configs.d.backend: unknown backend 'gues'; did "
+                                  "you mean 'guess'?")));
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ class FakeBackend : public Backend {
   explicit FakeBackend(Script script);
 
   const BackendInfo& info() const override { return info_; }
-  int64_t WorkspaceBytes(const AttentionProblem&) const override { return 0; }
+  int64_t WorkspaceBytes(const AttentionProblem&, const OptionMap&) const override { return 0; }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override;
   bool launches_batches() const override { return script_.launch != nullptr; }
   void Launch(std::span<Execution* const> executions,

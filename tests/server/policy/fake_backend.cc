@@ -28,7 +28,7 @@ class Fake : public Backend {
   absl::Status Check(const AttentionProblem&, const OptionMap&) const override {
     return fake_.check;
   }
-  int64_t WorkspaceBytes(const AttentionProblem&) const override { return 0; }
+  int64_t WorkspaceBytes(const AttentionProblem&, const OptionMap&) const override { return 0; }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall&) const override {
     return absl::InternalError("a fake backend runs nothing");
   }

@@ -33,7 +33,7 @@ TEST(Selection, FirstRuleThatNamesABackendDecides) {
     if (present & 2) policy.forced = Named("SAGE_ATTN");
     if (present & 4) request.backend = "sta";
     if (present & 8) policy.environment = Named("vsa");
-    if (present & 16) request.model = "m";
+    if (present & 16) request.model = std::string("m");
     const int first = present == 0 ? 5 : __builtin_ctz(present);
     EXPECT_EQ(Outcome(Select(policy, registry, request, MakeProblem())), outcomes[first])
         << "rules present: " << present;

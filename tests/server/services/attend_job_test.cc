@@ -74,5 +74,34 @@ TEST(PlaceTensorsTest, TakesWhatBytesToPlaceSaid) {
   EXPECT_EQ(placed.lse.data, memory.outputs[1].data());
 }
 
+TEST(PlaceTensorsTest, EveryOutputHasItsOwnPlace) {
+  ParsedCall call;
+  for (const char* name : {"out", "lse", "replicated_out", "replicated_lse", "weights"}) {
+    call.outputs.push_back({.name = name, .bytes = 8});
+  }
+  BufferPool buffers(0);
+  AttentionCall placed;
+  std::vector<PayloadCopy> copies;
+  CallMemory memory;
+  ASSERT_TRUE(PlaceTensors(&call, &buffers, &placed, &copies, &memory).ok());
+  ASSERT_EQ(memory.outputs.size(), 5u);
+  const MutableTensorView* views[] = {&placed.out, &placed.lse, &placed.replicated_out,
+                                      &placed.replicated_lse, &placed.weights};
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(views[i]->data, memory.outputs[i].data()) << i;
+}
+
+TEST(PlaceTensorsTest, TensorsThatFieldsNameAreExtra) {
+  const std::array<std::byte, 8> bits{};
+  ParsedCall call;
+  call.inputs.push_back({"mask", DType::kBits, {}, {ByteSpan(bits).subspan(1, 3)}, 3});
+  BufferPool buffers(0);
+  AttentionCall placed;
+  std::vector<PayloadCopy> copies;
+  CallMemory memory;
+  ASSERT_TRUE(PlaceTensors(&call, &buffers, &placed, &copies, &memory).ok());
+  ASSERT_EQ(placed.extra.count("mask"), 1u);
+  EXPECT_EQ(placed.extra.at("mask").data, bits.data() + 1);
+}
+
 }  // namespace
 }  // namespace attn

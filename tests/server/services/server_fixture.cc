@@ -29,7 +29,9 @@ class SwitchedBackend final : public Backend {
   absl::Status Available() const override {
     return availability_->Get() ? absl::OkStatus() : absl::UnavailableError("switched off");
   }
-  int64_t WorkspaceBytes(const AttentionProblem& /*problem*/) const override { return 0; }
+  int64_t WorkspaceBytes(const AttentionProblem& /*problem*/, const OptionMap&) const override {
+    return 0;
+  }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& /*call*/) const override {
     return absl::InternalError("computes nothing");
   }
