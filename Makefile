@@ -4,7 +4,7 @@
 # packages bring what their CMake files look for (OpenSSL, c-ares, RE2, zlib, curl).
 PACKAGES := g++ cmake ninja-build ccache pkg-config \
 	libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev \
-	libyaml-cpp-dev prometheus-cpp-dev nlohmann-json3-dev libcli11-dev \
+	libyaml-cpp-dev prometheus-cpp-dev nlohmann-json3-dev libcli11-dev libpng-dev \
 	libgtest-dev libgmock-dev python3
 # For tests alone: promtool, a Prometheus server, the container's CA certificates, and what makes the
 # virtual environment of the tools below. `make test TEST_PACKAGES=` does without.

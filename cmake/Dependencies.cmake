@@ -7,6 +7,7 @@ find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(yaml-cpp CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
+find_package(PNG REQUIRED)
 find_package(GTest CONFIG REQUIRED)
 
 set(ATTN_CUDA_TOOLKIT "none")

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/format.h"
+#include "client/named_tensors.h"
 #include "kernels/core/status_macros.h"
 
 namespace attn::cli {
@@ -42,10 +43,9 @@ FileTensor View(const ReceivedTensor& tensor) {
           .data = {tensor.data.data(), static_cast<size_t>(tensor.data.size())}};
 }
 
-// The same question to the oracle. What steers selection, and the options of an approximation,
-// would be refused by it.
-AttendArguments OracleArguments(const AttendArguments& arguments, const std::string& scope_id,
-                                bool keep_options) {
+// The same question to the oracle. What steers selection, and the options of another backend with
+// the tensors that they name, would be refused by it; what is exact does not depend on them.
+AttendArguments OracleArguments(const AttendArguments& arguments, const std::string& scope_id) {
   AttendArguments oracle = arguments;
   attention::v1::AttendRequest& request = oracle.request;
   request.set_scope_id(scope_id);
@@ -55,20 +55,27 @@ AttendArguments OracleArguments(const AttendArguments& arguments, const std::str
   request.clear_allowed_backends();
   request.clear_allow_fallback();
   request.clear_allow_approximate();
-  if (!keep_options) request.clear_options();
+  request.clear_options();
   request.mutable_outputs()->set_out_dtype(attention::v1::DATA_TYPE_FP32);
   request.mutable_outputs()->clear_plan();
   request.mutable_outputs()->clear_plan_block_q();
   request.mutable_outputs()->clear_plan_block_k();
+  std::vector<std::string> named = NamedTensors(request);
+  named.insert(named.end(), {"q", "k", "v"});
+  std::erase_if(oracle.tensors, [&named](const ClientTensor& tensor) {
+    return std::find(named.begin(), named.end(), tensor.name) == named.end();
+  });
   return oracle;
 }
 
 }  // namespace
 
+bool IsJudged(absl::string_view output) { return output == "out" || output == "replicated_out"; }
+
 bool CheckResult::passed() const {
   if (!limit.has_value()) return true;
   return std::all_of(outputs.begin(), outputs.end(), [&](const OutputDifference& output) {
-    return output.output != "out" || output.difference.rel_l2 <= *limit;
+    return !IsJudged(output.output) || output.difference.rel_l2 <= *limit;
   });
 }
 
@@ -107,9 +114,8 @@ absl::StatusOr<EagerChecker> EagerChecker::Open(AttentionClient& client, CallOpt
 absl::StatusOr<CheckResult> EagerChecker::Check(const AttendArguments& arguments,
                                                 const AttendResult& result) {
   const bool exact = exact_backends_.contains(result.selection.backend());
-  ATTN_ASSIGN_OR_RETURN(
-      const AttendResult oracle,
-      client_->Attend(OracleArguments(arguments, scope_->id(), /*keep_options=*/exact), options_));
+  ATTN_ASSIGN_OR_RETURN(const AttendResult oracle,
+                        client_->Attend(OracleArguments(arguments, scope_->id()), options_));
   if (oracle.selection.backend() != kOracle) {
     return absl::FailedPreconditionError(
         absl::StrCat("the check against eager: the server ran ", oracle.selection.backend(),
@@ -117,7 +123,7 @@ absl::StatusOr<CheckResult> EagerChecker::Check(const AttendArguments& arguments
                      "a scope that was opened meanwhile steers every call (see `attn policy`)"));
   }
   std::vector<ExpectedOutput> expected;
-  for (const char* name : {"out", "lse", "weights"}) {
+  for (const char* name : {"out", "lse", "weights", "replicated_out", "replicated_lse"}) {
     const ReceivedTensor* answer = oracle.Find(name);
     if (answer != nullptr) expected.push_back({.output = name, .tensor = View(*answer)});
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "client/attention_client.h"
 #include "client/cli/prepared_call.h"
 #include "client/golden/tensor_compare.h"
@@ -22,9 +23,12 @@ struct OutputDifference {
   Difference difference;
 };
 
+// Whether the limit of a check applies to this output: to those that are sums of values.
+bool IsJudged(absl::string_view output);
+
 struct CheckResult {
-  std::vector<OutputDifference> outputs;  // out, then lse and weights where the call had them
-  std::optional<double> limit;            // On the rel-L2 of out; nullopt = only reported.
+  std::vector<OutputDifference> outputs;  // out, then what else the call had
+  std::optional<double> limit;            // On the rel-L2 of those judged; nullopt = only reported.
 
   bool passed() const;
 };

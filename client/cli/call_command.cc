@@ -10,6 +10,7 @@
 #include "client/cli/command.h"
 #include "client/cli/parse_values.h"
 #include "client/cli/prepared_call.h"
+#include "client/cli/recorded_call.h"
 #include "client/cli/report.h"
 #include "client/golden/safetensors.h"
 #include "client/load/workload.h"
@@ -94,14 +95,9 @@ absl::Status WriteOutputs(const std::string& path, const std::vector<CallReport>
   return WriteSafetensors(path, tensors, {});
 }
 
-// The calls as entries of a workload: all of them but the tensors' data.
 absl::Status RecordCalls(const std::string& path, const PreparedCalls& prepared) {
   for (const PreparedCall& call : prepared.calls) {
-    load::Entry entry = {.name = call.name, .request = call.arguments.request};
-    for (const ClientTensor& tensor : call.arguments.tensors) {
-      entry.tensors.push_back(
-          {tensor.name, tensor.dtype, tensor.shape, tensor.pattern, tensor.heads});
-    }
+    ATTN_ASSIGN_OR_RETURN(const load::Entry entry, RecordedEntry(call));
     ATTN_RETURN_IF_ERROR(load::RecordEntry(path, entry));
   }
   return absl::OkStatus();
@@ -143,10 +139,12 @@ void AddCallCommand(CLI::App& app, Context& context) {
   auto flags = std::make_shared<CallFlags>();
   CLI::App& command = *app.add_subcommand("call", "Computes attention on the tensors of a file");
   command.footer(
-      "The file holds q, k and v (one call), or layers.0.q, layers.0.k, ... (several). Nothing\n"
-      "else of it steers a call, unless --as_case is given.\n\n"
+      "The file holds q, k and v (one call), or layers.0.q, layers.0.k, ... (several), and the\n"
+      "tensors that flags name. Nothing else of it steers a call, unless --as_case is given.\n\n"
       "Examples:\n"
       "  attn call qkv.safetensors --causal --check\n"
+      "  attn call qkv.safetensors --bias bias --softcap 30 --sinks sinks --lse\n"
+      "  attn call qkv.safetensors --mask_expr '{\"op\": \"packed\", \"ids\": \"doc_ids\"}'\n"
       "  attn call layers.safetensors --backend flash --repeat 5 --out answers.safetensors\n"
       "  attn call qkv.safetensors --json | jq '.calls[0].backend'\n\n"
       "Exit codes: 0 done; 1 a call or check failed; 2 wrong arguments, or a file that\n"
@@ -171,7 +169,9 @@ void AddCallCommand(CLI::App& app, Context& context) {
       ->needs(check);
   command.add_flag("--as_case", flags->as_case,
                    "The golden case in the file's metadata steers the calls");
-  command.add_option("--dtype", flags->dtype, "Widens q, k and v before sending: fp32")
+  command
+      .add_option("--dtype", flags->dtype,
+                  "Widens q, k, v (and replicated tokens) before sending: fp32")
       ->type_name("DTYPE");
   AddRequestFlags(command, flags->request);
   command.callback([flags, &context] { context.exit_code = RunCallCommand(context, *flags); });

@@ -1,13 +1,13 @@
 #include "client/cli/call_file.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/golden/tensor_convert.h"
+#include "client/named_tensors.h"
 #include "kernels/core/nearest_name.h"
 #include "kernels/core/status_macros.h"
 
@@ -26,11 +26,28 @@ absl::string_view ConsumeNumber(absl::string_view* text) {
   return number;
 }
 
-void CollectTensorNames(const attention::v1::OptionValue& value, std::set<std::string>* names) {
-  if (value.has_tensor()) names->insert(value.tensor());
-  for (const attention::v1::OptionValue& element : value.list().values()) {
-    CollectTensorNames(element, names);
+// Adds one tensor of the file; `operand`: `q`, `k` or `v`, which it lies like, or empty.
+absl::Status AddTensor(const std::string& name, const FileTensor& stored,
+                       const std::string& operand, const LayoutFlags& layout,
+                       std::optional<DType> dtype, CallTensors* to) {
+  ClientTensor tensor = {
+      .name = name, .dtype = stored.dtype, .shape = stored.shape, .data = stored.data};
+  if (!operand.empty()) {
+    tensor.pattern = layout.PatternOf(operand);
+    tensor.heads = layout.HeadsOf(operand);
   }
+  if (!operand.empty() && dtype.has_value() && *dtype != stored.dtype) {
+    absl::StatusOr<AlignedBuffer> converted = ConvertFloats(stored, *dtype);
+    if (!converted.ok()) {
+      return absl::Status(converted.status().code(), absl::StrCat("tensor ", Quoted(name), ": ",
+                                                                  converted.status().message()));
+    }
+    AlignedBuffer& widened = to->widened.emplace_back(*std::move(converted));
+    tensor.dtype = *dtype;
+    tensor.data = {widened.data(), static_cast<size_t>(widened.size())};
+  }
+  to->tensors.push_back(std::move(tensor));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -74,39 +91,20 @@ absl::StatusOr<CallTensors> ReadCallTensors(const SafetensorsFile& file, const s
                                             const attention::v1::AttendRequest& request,
                                             const LayoutFlags& layout, std::optional<DType> dtype) {
   CallTensors call;
-  for (const std::string name : {"q", "k", "v"}) {
-    const FileTensor& stored = *file.Find(prefix + name);
-    ClientTensor tensor = {.name = name,
-                           .dtype = stored.dtype,
-                           .shape = stored.shape,
-                           .pattern = layout.PatternOf(name),
-                           .heads = layout.HeadsOf(name),
-                           .data = stored.data};
-    if (dtype.has_value() && *dtype != stored.dtype) {
-      absl::StatusOr<AlignedBuffer> converted = ConvertFloats(stored, *dtype);
-      if (!converted.ok()) {
-        return absl::Status(
-            converted.status().code(),
-            absl::StrCat("tensor ", Quoted(prefix + name), ": ", converted.status().message()));
-      }
-      AlignedBuffer& widened = call.widened.emplace_back(*std::move(converted));
-      tensor.dtype = *dtype;
-      tensor.data = {widened.data(), static_cast<size_t>(widened.size())};
-    }
-    call.tensors.push_back(std::move(tensor));
+  for (const char* name : {"q", "k", "v"}) {
+    ATTN_RETURN_IF_ERROR(
+        AddTensor(name, *file.Find(absl::StrCat(prefix, name)), name, layout, dtype, &call));
   }
-  std::set<std::string> names;
-  for (const auto& [key, value] : request.options()) CollectTensorNames(value, &names);
-  for (const std::string& name : names) {
+  for (const std::string& name : NamedTensors(request)) {
     if (name == "q" || name == "k" || name == "v") continue;
     const FileTensor* stored = file.Find(prefix + name);
     if (stored == nullptr) stored = file.Find(name);
     if (stored == nullptr) {
       return absl::InvalidArgumentError(
-          absl::StrCat("--option: the file has no tensor ", Quoted(name)));
+          absl::StrCat("the call names the tensor ", Quoted(name), ", but the file has none"));
     }
-    call.tensors.push_back(
-        {.name = name, .dtype = stored->dtype, .shape = stored->shape, .data = stored->data});
+    ATTN_RETURN_IF_ERROR(
+        AddTensor(name, *stored, OperandOf(name, request.replicated()), layout, dtype, &call));
   }
   return call;
 }

@@ -26,8 +26,9 @@ struct CallTensors {
   std::vector<AlignedBuffer> widened;
 };
 
-// q, k, v and the tensors that the options of `request` name (with the prefix, or shared by all
-// calls). `dtype`: q, k and v are widened to it (fp32); nullopt = as stored.
+// q, k, v and the tensors that `request` names (with the prefix, or shared by all calls).
+// Replicated tokens lie as q, k and v do. `dtype`: those six are widened to it (fp32); nullopt = as
+// stored.
 absl::StatusOr<CallTensors> ReadCallTensors(const SafetensorsFile& file, const std::string& prefix,
                                             const attention::v1::AttendRequest& request,
                                             const LayoutFlags& layout, std::optional<DType> dtype);

@@ -55,6 +55,7 @@ Json CallJson(const CallReport& report) {
   json.update(ToJson(report.result.selection));
   const CallMetrics& metrics = report.result.metrics;
   json["sparsity"] = metrics.sparsity();
+  if (metrics.has_block_sparsity()) json["block_sparsity"] = metrics.block_sparsity();
   json["effective_gflop_per_s"] = EffectiveGflops(metrics);
   json["repeats"] = report.repeats;
   json["metrics"] = ToJson(metrics);
@@ -96,19 +97,46 @@ void PrintSelections(const std::vector<CallReport>& reports) {
   if (!refused.empty()) std::cout << "\n" << refused.Text();
 }
 
+// What was asked for beside `out`.
+void PrintOutputs(const std::vector<CallReport>& reports) {
+  Table outputs({"call", "output", "shape"});
+  for (const CallReport& report : reports) {
+    for (const ReceivedTensor& tensor : report.result.outputs) {
+      if (tensor.name == "out") continue;
+      outputs.AddRow({report.call->name, tensor.name, FormatTensor(tensor.dtype, tensor.shape)});
+    }
+  }
+  if (!outputs.empty()) std::cout << "\n" << outputs.Text();
+}
+
 void PrintMetrics(const std::vector<CallReport>& reports) {
   const int repeats = reports.front().repeats;
+  const bool blocks = std::any_of(reports.begin(), reports.end(), [](const CallReport& report) {
+    return report.result.metrics.has_block_sparsity();
+  });
   std::cout << "\nlatency in ms" << (repeats > 1 ? absl::StrCat(", median of ", repeats) : "")
             << "\n";
-  Table table({"call", ">queue", ">decode", ">plan", ">kernel", ">encode", ">server", ">client",
-               ">sparsity", ">GFLOP/s"});
+  std::vector<std::string> columns = {"call",    ">queue",  ">decode", ">plan",     ">kernel",
+                                      ">encode", ">server", ">client", ">sparsity", ">GFLOP/s"};
+  if (blocks) columns.emplace_back(">blocks skipped");
+  Table table(std::move(columns));
   for (const CallReport& report : reports) {
     const CallMetrics& metrics = report.result.metrics;
     const auto ms = [](int64_t ns) { return FormatMs(static_cast<double>(ns)); };
-    table.AddRow({report.call->name, ms(metrics.queue_ns()), ms(metrics.decode_ns()),
-                  ms(metrics.plan_ns()), ms(metrics.kernel_ns()), ms(metrics.encode_ns()),
-                  ms(metrics.total_ns()), ms(absl::ToInt64Nanoseconds(report.result.client_total)),
-                  FormatFixed(metrics.sparsity(), 4), FormatFixed(EffectiveGflops(metrics), 2)});
+    std::vector<std::string> row = {report.call->name,
+                                    ms(metrics.queue_ns()),
+                                    ms(metrics.decode_ns()),
+                                    ms(metrics.plan_ns()),
+                                    ms(metrics.kernel_ns()),
+                                    ms(metrics.encode_ns()),
+                                    ms(metrics.total_ns()),
+                                    ms(absl::ToInt64Nanoseconds(report.result.client_total)),
+                                    FormatFixed(metrics.sparsity(), 4),
+                                    FormatFixed(EffectiveGflops(metrics), 2)};
+    if (blocks) {
+      row.push_back(metrics.has_block_sparsity() ? FormatFixed(metrics.block_sparsity(), 4) : "-");
+    }
+    table.AddRow(std::move(row));
   }
   std::cout << table.Text();
 }
@@ -119,7 +147,7 @@ void PrintDifferences(const std::vector<CallReport>& reports) {
   for (const CallReport& report : reports) {
     if (report.check.has_value()) {
       for (const OutputDifference& output : report.check->outputs) {
-        const bool judged = output.output == "out" && report.check->limit.has_value();
+        const bool judged = IsJudged(output.output) && report.check->limit.has_value();
         checks.AddRow({report.call->name, output.output, FormatScientific(output.difference.rel_l2),
                        FormatScientific(output.difference.max_abs),
                        judged ? FormatScientific(*report.check->limit) : "-",
@@ -167,6 +195,7 @@ Json CallsJson(const std::vector<CallReport>& reports) {
 
 void PrintCalls(const std::vector<CallReport>& reports) {
   PrintSelections(reports);
+  PrintOutputs(reports);
   PrintMetrics(reports);
   PrintDifferences(reports);
   std::cout.flush();

@@ -63,8 +63,9 @@ std::string PassedFigures(const std::vector<Check>& checks) {
   });
 }
 
-std::string Failure(const Check& check) {
-  std::string text = absl::StrCat(check.mode, " ", check.tensor);
+std::string Failure(const Check& check, bool name_backend) {
+  std::string text = absl::StrCat(name_backend ? absl::StrCat(check.backend, " ") : "", check.mode,
+                                  " ", check.tensor);
   const auto append = [&text](const char* figure, std::optional<double> value,
                               std::optional<double> limit) {
     if (!value.has_value() || !limit.has_value()) return;
@@ -84,15 +85,16 @@ nlohmann::json OptionalNumber(std::optional<double> number) {
 std::string ReportLine(const CaseReport& report) {
   const std::string name = absl::StrCat(Word(report.verdict), " ", report.name);
   const std::string served_by =
-      report.backend.empty() ? "" : absl::StrCat(" (", report.backend, ")");
+      report.backends.empty() ? "" : absl::StrCat(" (", absl::StrJoin(report.backends, ", "), ")");
   if (report.verdict == Verdict::kPass) {
     return Printable(absl::StrCat(name, " ", PassedFigures(report.checks), served_by));
   }
   if (report.verdict != Verdict::kFail) return Printable(absl::StrCat(name, ": ", report.reason));
+  const bool several = report.backends.size() > 1;
   std::vector<std::string> failures;
   if (!report.reason.empty()) failures.push_back(report.reason);
   for (const Check& check : report.checks) {
-    if (!check.passed) failures.push_back(Failure(check));
+    if (!check.passed) failures.push_back(Failure(check, several));
   }
   return Printable(absl::StrCat(name, ": ", absl::StrJoin(failures, "; "), served_by));
 }
@@ -101,6 +103,7 @@ nlohmann::json ReportJson(const CaseReport& report) {
   nlohmann::json checks = nlohmann::json::array();
   for (const Check& check : report.checks) {
     checks.push_back({{"mode", check.mode},
+                      {"backend", check.backend},
                       {"output", check.output},
                       {"tensor", check.tensor},
                       {"rel_l2", OptionalNumber(check.rel_l2)},
@@ -110,9 +113,13 @@ nlohmann::json ReportJson(const CaseReport& report) {
                       {"passed", check.passed},
                       {"problem", check.problem}});
   }
-  return {
-      {"name", report.name},     {"file", report.path},         {"verdict", Word(report.verdict)},
-      {"reason", report.reason}, {"served_by", report.backend}, {"checks", std::move(checks)}};
+  return {{"name", report.name},
+          {"file", report.path},
+          {"verdict", Word(report.verdict)},
+          {"reason", report.reason},
+          {"served_by", report.backends},
+          {"refused_by", report.refusals},
+          {"checks", std::move(checks)}};
 }
 
 void Tally::Add(Verdict verdict) {

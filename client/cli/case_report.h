@@ -14,9 +14,10 @@ enum class Verdict { kPass, kFail, kUnsupported, kSkip };
 
 // One comparison. Figures and limits are absent where they do not apply.
 struct Check {
-  std::string mode;    // `widened`, `as stored`, or the dtype the case wants
-  std::string output;  // out, lse, weights, plan, replicated_out
-  std::string tensor;  // Of the file, with its prefix.
+  std::string mode;     // `widened`, `as stored`, or the dtype the case wants; `, mask tensor`
+  std::string backend;  // That served the call.
+  std::string output;   // out, lse, weights, plan, replicated_out
+  std::string tensor;   // Of the file, with its prefix.
   std::optional<double> rel_l2;
   std::optional<double> rel_l2_limit;
   std::optional<double> max_abs;
@@ -29,8 +30,9 @@ struct CaseReport {
   std::string name;  // area/name, or the path of a file that is no case
   std::string path;
   Verdict verdict = Verdict::kPass;
-  std::string reason;   // Of every verdict but kPass.
-  std::string backend;  // That served its calls.
+  std::string reason;                 // Of every verdict but kPass.
+  std::vector<std::string> backends;  // That served its calls.
+  std::vector<std::string> refusals;  // `NAME: why`, of those that did not, where others did.
   std::vector<Check> checks;
 };
 

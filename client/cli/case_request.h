@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/attention_client.h"
+#include "client/cli/case_mask.h"
 #include "client/golden/golden_case.h"
 #include "kernels/core/aligned_buffer.h"
 #include "kernels/core/dtype.h"
@@ -28,11 +29,12 @@ struct CaseRequest {
 // request.backend is the case's, or empty for `dense`; request.outputs asks for nothing but `out`,
 // in the case's pattern: both are the caller's to change.
 //
-// UNIMPLEMENTED names the options that this version of the contract cannot express;
-// INVALID_ARGUMENT what is malformed.
+// UNIMPLEMENTED names the options that the contract has no words for; INVALID_ARGUMENT what is
+// malformed.
 absl::StatusOr<CaseRequest> MakeCaseRequest(const GoldenCase& golden_case,
                                             const std::string& prefix, const OptionMap& changed,
-                                            std::optional<DType> dtype);
+                                            std::optional<DType> dtype,
+                                            MaskForm mask_form = MaskForm::kExpression);
 
 // The pattern of `out`: the case's out_pattern, or its layout.
 std::string OutPattern(const GoldenCase& golden_case);

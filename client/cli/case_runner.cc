@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "client/cli/case_checks.h"
 #include "client/cli/case_request.h"
@@ -19,10 +20,11 @@ namespace {
 struct Mode {
   std::string name;
   DType dtype = DType::kFloat32;
+  MaskForm mask = MaskForm::kExpression;
 };
 
 // A case stored in fp32 is its own widened form.
-std::vector<Mode> ModesOf(const GoldenCase& golden_case) {
+std::vector<Mode> DTypeModes(const GoldenCase& golden_case) {
   if (golden_case.run_dtype == "fp32") return {{"widened", DType::kFloat32}};
   if (!golden_case.run_dtype.empty()) {
     return {{golden_case.run_dtype, *DTypeFromName(golden_case.run_dtype)}};
@@ -33,6 +35,20 @@ std::vector<Mode> ModesOf(const GoldenCase& golden_case) {
     modes.push_back({"as stored", q->dtype});
   }
   return modes;
+}
+
+std::vector<Mode> ModesOf(const GoldenCase& golden_case) {
+  std::vector<Mode> modes;
+  for (const Mode& mode : DTypeModes(golden_case)) {
+    modes.push_back(mode);
+    if (!HasBothMaskForms(golden_case)) continue;
+    modes.push_back({mode.name + ", mask tensor", mode.dtype, MaskForm::kTensor});
+  }
+  return modes;
+}
+
+void AddOnce(const std::string& text, std::vector<std::string>* to) {
+  if (std::find(to->begin(), to->end(), text) == to->end()) to->push_back(text);
 }
 
 // The server must have served the call as it was asked to: an override in force would let one
@@ -46,46 +62,68 @@ absl::Status CheckSelection(const std::string& asked, const attention::v1::Selec
                    attention::v1::Rule_Name(selection.rule()), ": end that override first"));
 }
 
-// Runs the calls of one case in one mode.
+// Runs the calls of one case in one mode on one backend; an empty one is the case's own.
 class ModeRun {
  public:
-  ModeRun(const GoldenCase& golden_case, const Mode& mode, const CaseRunOptions& options,
-          AttentionClient& client)
-      : case_(golden_case), mode_(mode), options_(options), client_(client) {}
+  ModeRun(const GoldenCase& golden_case, const Mode& mode, const std::string& backend,
+          const CallOptions& options, AttentionClient& client)
+      : case_(golden_case), mode_(mode), backend_(backend), options_(options), client_(client) {}
 
-  // Adds checks to the report. The first error ends it.
+  // Adds checks to the report. The first error ends it. Weights are asked for in a call of their
+  // own: most backends refuse them, and answer the rest.
   absl::Status Run(CaseReport* report) {
     for (const std::string& prefix : case_.prefixes) {
-      std::vector<OptionMap> done;
-      for (const Expectation& expectation : case_.expected) {
-        if (std::find(done.begin(), done.end(), expectation.with) != done.end()) continue;
-        ATTN_RETURN_IF_ERROR(RunOnce(prefix, expectation.with, report));
-        done.push_back(expectation.with);
+      std::vector<Call> done;
+      for (const bool weights : {false, true}) {
+        for (const Expectation& expectation : case_.expected) {
+          const Call call = {expectation.with, expectation.output == "weights"};
+          if (call.weights != weights || std::find(done.begin(), done.end(), call) != done.end()) {
+            continue;
+          }
+          ATTN_RETURN_IF_ERROR(RunOnce(prefix, call, report));
+          done.push_back(call);
+        }
       }
     }
     return absl::OkStatus();
   }
 
  private:
-  // One call, and every comparison that is to be made under these options.
-  absl::Status RunOnce(const std::string& prefix, const OptionMap& changed, CaseReport* report) {
-    ATTN_ASSIGN_OR_RETURN(CaseRequest call, MakeCaseRequest(case_, prefix, changed, mode_.dtype));
-    attention::v1::AttendRequest& request = call.arguments.request;
-    if (case_.backend == "dense") request.set_backend(options_.dense_backend);
+  // What one call asks for, of one prefix.
+  struct Call {
+    OptionMap changed;
+    bool weights = false;
+    bool operator==(const Call&) const = default;
+  };
+
+  // Every comparison that one call is made for.
+  std::vector<Expectation> ExpectedOf(const Call& call) const {
+    std::vector<Expectation> expected;
     for (const Expectation& expectation : case_.expected) {
-      if (expectation.with != changed) continue;
+      if (expectation.with == call.changed && (expectation.output == "weights") == call.weights) {
+        expected.push_back(expectation);
+      }
+    }
+    return expected;
+  }
+
+  absl::Status RunOnce(const std::string& prefix, const Call& call, CaseReport* report) {
+    ATTN_ASSIGN_OR_RETURN(CaseRequest made,
+                          MakeCaseRequest(case_, prefix, call.changed, mode_.dtype, mode_.mask));
+    attention::v1::AttendRequest& request = made.arguments.request;
+    if (!backend_.empty()) request.set_backend(backend_);
+    const std::vector<Expectation> expected = ExpectedOf(call);
+    for (const Expectation& expectation : expected) {
       attention::v1::Outputs& outputs = *request.mutable_outputs();
       if (expectation.output == "lse") outputs.set_lse(true);
       if (expectation.output == "weights") outputs.set_weights(true);
       if (expectation.output == "plan") outputs.set_plan(true);
     }
-    ATTN_ASSIGN_OR_RETURN(const AttendResult result, client_.Attend(call.arguments, options_.call));
-    report->backend = result.selection.backend();
+    ATTN_ASSIGN_OR_RETURN(const AttendResult result, client_.Attend(made.arguments, options_));
+    AddOnce(result.selection.backend(), &report->backends);
     ATTN_RETURN_IF_ERROR(CheckSelection(request.backend(), result.selection));
-    for (const Expectation& expectation : case_.expected) {
-      if (expectation.with == changed) {
-        report->checks.push_back(CheckOne(prefix, expectation, result));
-      }
+    for (const Expectation& expectation : expected) {
+      report->checks.push_back(CheckOne(prefix, expectation, result));
     }
     return absl::OkStatus();
   }
@@ -108,13 +146,15 @@ class ModeRun {
                           mode_.dtype);
     }
     check.mode = mode_.name;
+    check.backend = result.selection.backend();
     check.tensor = prefix + expectation.tensor;
     return check;
   }
 
   const GoldenCase& case_;
   const Mode& mode_;
-  const CaseRunOptions& options_;
+  const std::string& backend_;
+  const CallOptions& options_;
   AttentionClient& client_;
 };
 
@@ -127,29 +167,32 @@ CaseReport RunCase(const GoldenCase& golden_case, const CaseRunOptions& options,
   report.path = golden_case.path;
   if (golden_case.kind != "call") {
     report.verdict = Verdict::kSkip;
-    report.reason = absl::StrCat("kind ", golden_case.kind);
+    report.reason = absl::StrCat("kind ", golden_case.kind, ": checked by the library's tests");
     return report;
   }
-  bool failed = false;
-  bool unsupported = false;
-  std::vector<std::string> reasons;
+  const std::vector<std::string> backends =
+      golden_case.backend == "dense" ? options.dense_backends : std::vector<std::string>{""};
+  std::vector<std::string> errors;
+  std::vector<std::string> refusing;
   for (const Mode& mode : ModesOf(golden_case)) {
-    const absl::Status status = ModeRun(golden_case, mode, options, client).Run(&report);
-    if (status.ok()) continue;
-    failed |= !absl::IsUnimplemented(status);
-    unsupported |= absl::IsUnimplemented(status);
-    const std::string reason(status.message());
-    if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) {
-      reasons.push_back(reason);
+    for (const std::string& backend : backends) {
+      const absl::Status status =
+          ModeRun(golden_case, mode, backend, options.call, client).Run(&report);
+      if (status.ok()) continue;
+      const bool refused = absl::IsUnimplemented(status);
+      if (refused) AddOnce(backend, &refusing);
+      AddOnce(backends.size() == 1 ? std::string(status.message())
+                                   : absl::StrCat(backend, ": ", status.message()),
+              refused ? &report.refusals : &errors);
     }
   }
-  failed |= std::any_of(report.checks.begin(), report.checks.end(),
-                        [](const Check& check) { return !check.passed; });
-  for (const std::string& reason : reasons) {
-    absl::StrAppend(&report.reason, report.reason.empty() ? "" : "; ", reason);
-  }
-  if (unsupported) report.verdict = Verdict::kUnsupported;
-  if (failed) report.verdict = Verdict::kFail;
+  const bool failed =
+      !errors.empty() || std::any_of(report.checks.begin(), report.checks.end(),
+                                     [](const Check& check) { return !check.passed; });
+  const bool served = refusing.size() < backends.size();
+  if (!served) errors.insert(errors.end(), report.refusals.begin(), report.refusals.end());
+  report.reason = absl::StrJoin(errors, "; ");
+  report.verdict = failed ? Verdict::kFail : served ? Verdict::kPass : Verdict::kUnsupported;
   return report;
 }
 

@@ -46,6 +46,7 @@ void AddForceCommand(CLI::App& app, Context& context);
 void AddHealthCommand(CLI::App& app, Context& context);
 void AddLoadCommand(CLI::App& app, Context& context);
 void AddLogCommand(CLI::App& app, Context& context);
+void AddMaskCommand(CLI::App& app, Context& context);
 void AddPolicyCommand(CLI::App& app, Context& context);
 void AddQuarantineCommand(CLI::App& app, Context& context);
 void AddScopeCommand(CLI::App& app, Context& context);

@@ -49,9 +49,8 @@ absl::StatusOr<AttendRequest> FromFile(const ExplainFlags& flags) {
 absl::StatusOr<AttendRequest> FromShapes(const ExplainFlags& flags) {
   AttendRequest call;
   ATTN_RETURN_IF_ERROR(Apply(flags.request, &call));
-  const bool packed = call.mask().cu_seqlens_q_size() > 0 || call.mask().cu_seqlens_k_size() > 0;
   ATTN_ASSIGN_OR_RETURN(const std::vector<load::TensorSpec> specs,
-                        MakeTensorSpecs(flags.shape, flags.request.layout, packed));
+                        MakeTensorSpecs(flags.shape, flags.request.layout, call));
   for (const load::TensorSpec& spec : specs) AddSpec(spec, &call);
   return call;
 }
@@ -113,6 +112,7 @@ void AddExplainCommand(CLI::App& app, Context& context) {
       "Examples:\n"
       "  attn explain --shape 1x24x4096x128 --kv_heads 8 --causal\n"
       "  attn explain --shape 2x12x40x32 --dtype fp32 --pattern 'b s (h d)' --backend flash\n"
+      "  attn explain --shape 1x8x4096x64 --bias b --tensor b=1x1x4096x4096:bf16 --lse\n"
       "  attn explain qkv.safetensors --model wan2.1\n\n"
       "Exit codes: 0 the call would run; 1 it would fail, or the request was refused; 2 wrong\n"
       "arguments or an unreadable file; 3 no server answered.");
@@ -120,6 +120,7 @@ void AddExplainCommand(CLI::App& app, Context& context) {
   AddShapeFlags(command, flags->shape);
   AddRequestFlags(command, flags->request);
   command.get_option("--dtype")->excludes(file);
+  command.get_option("--tensor")->excludes(file);
   command.callback([flags, &context] { context.exit_code = RunExplain(context, *flags); });
 }
 

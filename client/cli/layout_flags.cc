@@ -12,6 +12,12 @@ bool LayoutFlags::empty() const {
          heads == 0 && kv_heads == 0;
 }
 
+std::string OperandOf(absl::string_view name, const attention::v1::ReplicatedTokens& replicated) {
+  if (name == replicated.q()) return "q";
+  if (name == replicated.k()) return "k";
+  return name == replicated.v() ? "v" : "";
+}
+
 void AddLayoutFlags(CLI::App& command, LayoutFlags& flags) {
   CLI::Option_group& group = *command.add_option_group("Layout");
   group

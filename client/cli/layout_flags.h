@@ -7,6 +7,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/string_view.h"
+#include "proto/attention/v1/attention.pb.h"
 
 namespace attn::cli {
 
@@ -24,6 +25,9 @@ struct LayoutFlags {
   int64_t HeadsOf(absl::string_view tensor) const { return tensor == "q" ? heads : kv_heads; }
   bool empty() const;
 };
+
+// Which of `q`, `k` and `v` the tensor `name` lies like: of replicated tokens theirs; empty = none.
+std::string OperandOf(absl::string_view name, const attention::v1::ReplicatedTokens& replicated);
 
 // `flags` outlives `command`.
 void AddLayoutFlags(CLI::App& command, LayoutFlags& flags);

@@ -39,8 +39,8 @@ std::string GivenOption(const CLI::App& command, const std::set<std::string>& na
 
 absl::StatusOr<load::Workload> MakeWorkload(const CLI::App& command, const LoadFlags& flags) {
   if (!flags.workload.empty()) {
-    const std::string given =
-        GivenOption(command, {"Shape", "Selection", "Mask", "Layout", "Outputs", "Metadata"});
+    const std::string given = GivenOption(command, {"Shape", "Selection", "Mask", "Scores",
+                                                    "Stages", "Layout", "Outputs", "Metadata"});
     if (given.empty()) return load::ReadWorkload(flags.workload);
     return absl::InvalidArgumentError(absl::StrCat(
         given, " with --workload: the file says what is called; allowed: one of them"));
@@ -51,9 +51,8 @@ absl::StatusOr<load::Workload> MakeWorkload(const CLI::App& command, const LoadF
   }
   load::Entry entry;
   ATTN_RETURN_IF_ERROR(Apply(flags.request, &entry.request));
-  const auto& mask = entry.request.mask();
-  const bool packed = mask.cu_seqlens_q_size() > 0 || mask.cu_seqlens_k_size() > 0;
-  ATTN_ASSIGN_OR_RETURN(entry.tensors, MakeTensorSpecs(flags.shape, flags.request.layout, packed));
+  ATTN_ASSIGN_OR_RETURN(entry.tensors,
+                        MakeTensorSpecs(flags.shape, flags.request.layout, entry.request));
   ATTN_RETURN_IF_ERROR(load::CheckTogether(entry.tensors, entry.request));
   entry.name = absl::StrJoin(entry.tensors[0].shape, "x");
   return load::Workload{{entry}};

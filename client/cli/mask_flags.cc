@@ -1,13 +1,16 @@
 #include "client/cli/mask_flags.h"
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/parse_values.h"
+#include "client/load/text_file.h"
 #include "google/protobuf/repeated_field.h"
 #include "kernels/core/nearest_name.h"
 #include "kernels/core/status_macros.h"
+#include "server/transport/mask_json.h"
 
 namespace attn::cli {
 namespace {
@@ -46,6 +49,21 @@ absl::Status SetAlignment(const std::string& text, Mask* mask) {
   return absl::OkStatus();
 }
 
+absl::Status SetExpression(const std::string& text, Mask* mask) {
+  if (text.empty()) return absl::OkStatus();
+  std::string json = text;
+  if (text[0] == '@') {
+    ATTN_ASSIGN_OR_RETURN(json, load::ReadTextFile(text.substr(1)));
+  }
+  absl::StatusOr<attention::v1::MaskExpression> expression = ParseMaskJson(json);
+  if (!expression.ok()) {
+    return absl::Status(expression.status().code(),
+                        absl::StrCat("--mask_expr: ", expression.status().message()));
+  }
+  *mask->mutable_expression() = *std::move(expression);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddMaskFlags(CLI::App& command, MaskFlags& flags) {
@@ -63,11 +81,18 @@ void AddMaskFlags(CLI::App& command, MaskFlags& flags) {
       ->type_name("0,N,...");
   group.add_option("--cu_seqlens_k", flags.cu_seqlens_k, "Packed sequences: key offsets")
       ->type_name("0,N,...");
-  group.add_option("--scale", flags.scale, "Factor on the scores; default: head_dim^-0.5");
+  CLI::Option* expression = group.add_option(
+      "--mask_expr", flags.expression,
+      "Also an expression over positions, its tensors named: '{\"op\": \"sliding_window\", "
+      "\"window\": 9}'; `attn mask` draws it");
+  expression->type_name("JSON|@FILE");
+  group.add_option("--q_offset", flags.q_offset, "Position of the first query in the expression")
+      ->needs(expression);
+  group.add_option("--kv_offset", flags.kv_offset, "Position of the first key in the expression")
+      ->needs(expression);
 }
 
 absl::Status Apply(const MaskFlags& flags, attention::v1::AttendRequest* request) {
-  if (flags.scale.has_value()) request->set_scale(*flags.scale);
   Mask& mask = *request->mutable_mask();
   if (flags.causal) mask.set_causal(true);
   ATTN_RETURN_IF_ERROR(SetAlignment(flags.alignment, &mask));
@@ -76,7 +101,11 @@ absl::Status Apply(const MaskFlags& flags, attention::v1::AttendRequest* request
   ATTN_RETURN_IF_ERROR(SetIntegers("--k_lengths", flags.k_lengths, mask.mutable_k_lengths()));
   ATTN_RETURN_IF_ERROR(
       SetIntegers("--cu_seqlens_q", flags.cu_seqlens_q, mask.mutable_cu_seqlens_q()));
-  return SetIntegers("--cu_seqlens_k", flags.cu_seqlens_k, mask.mutable_cu_seqlens_k());
+  ATTN_RETURN_IF_ERROR(
+      SetIntegers("--cu_seqlens_k", flags.cu_seqlens_k, mask.mutable_cu_seqlens_k()));
+  if (flags.q_offset.has_value()) mask.set_q_offset(*flags.q_offset);
+  if (flags.kv_offset.has_value()) mask.set_kv_offset(*flags.kv_offset);
+  return SetExpression(flags.expression, &mask);
 }
 
 }  // namespace attn::cli

@@ -1,7 +1,8 @@
-// Flags that say which keys each query attends, and the factor on the scores.
+// Flags that say which keys each query attends.
 #ifndef ATTN_CLIENT_CLI_MASK_FLAGS_H_
 #define ATTN_CLIENT_CLI_MASK_FLAGS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -19,7 +20,9 @@ struct MaskFlags {
   std::string k_lengths;
   std::string cu_seqlens_q;
   std::string cu_seqlens_k;
-  std::optional<double> scale;
+  std::string expression;  // JSON, or @FILE.
+  std::optional<int64_t> q_offset;
+  std::optional<int64_t> kv_offset;
 };
 
 // `flags` outlives `command`.

@@ -56,6 +56,30 @@ absl::StatusOr<std::vector<int64_t>> ParseShape(absl::string_view flag, absl::st
   return dims;
 }
 
+absl::StatusOr<load::TensorSpec> ParseTensor(absl::string_view flag, absl::string_view text) {
+  constexpr absl::string_view kForm =
+      "NAME=SHAPE:DTYPE[:MIN..MAX[:ascending]], as in ids=1x4096:int32:0..3";
+  const std::pair<absl::string_view, absl::string_view> named =
+      absl::StrSplit(text, absl::MaxSplits('=', 1));
+  const std::vector<absl::string_view> parts = absl::StrSplit(named.second, ':');
+  if (named.first.empty() || parts.size() < 2 || parts.size() > 4 ||
+      (parts.size() == 4 && parts[3] != "ascending")) {
+    return Wrong(flag, text, kForm);
+  }
+  load::TensorSpec spec = {.name = std::string(named.first)};
+  ATTN_ASSIGN_OR_RETURN(spec.shape, ParseShape(flag, parts[0]));
+  ATTN_ASSIGN_OR_RETURN(spec.dtype, ParseDType(flag, parts[1]));
+  spec.ascending = parts.size() == 4;
+  if (parts.size() == 2) return spec;
+  const std::pair<absl::string_view, absl::string_view> ends = absl::StrSplit(parts[2], "..");
+  load::ValueRange range;
+  if (!absl::SimpleAtod(ends.first, &range.min) || !absl::SimpleAtod(ends.second, &range.max)) {
+    return Wrong(flag, text, kForm);
+  }
+  spec.range = range;
+  return spec;
+}
+
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view flag, absl::string_view text) {
   if (const std::optional<absl::Duration> duration = ReadDuration(text)) return *duration;
   return Wrong(flag, text, kDurationForm);

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "client/load/tensor_spec.h"
 #include "kernels/core/dtype.h"
 #include "kernels/core/options.h"
 
@@ -25,6 +26,10 @@ absl::StatusOr<std::vector<int64_t>> ParseShape(absl::string_view flag, absl::st
 
 // `30s`, `500ms`, `2m`, `1.5h`; positive and finite.
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view flag, absl::string_view text);
+
+// `ids=1x4096:int32:0..3:ascending`: a name, a shape, a dtype and, as random data needs them, the
+// range of its elements and that they ascend along the last axis.
+absl::StatusOr<load::TensorSpec> ParseTensor(absl::string_view flag, absl::string_view text);
 
 absl::StatusOr<DType> ParseDType(absl::string_view flag, absl::string_view text);
 

@@ -25,7 +25,8 @@ std::vector<ExpectedOutput> ExpectedOutputs(const GoldenCase& golden_case,
   std::vector<ExpectedOutput> expected;
   for (const Expectation& expectation : golden_case.expected) {
     const FileTensor* tensor = golden_case.Find(prefix, expectation.tensor);
-    const bool comparable = expectation.output == "out" || expectation.output == "lse";
+    const bool comparable = expectation.output == "out" || expectation.output == "lse" ||
+                            expectation.output == "replicated_out";
     if (tensor == nullptr || !comparable || !expectation.with.empty() || expectation.rows) continue;
     expected.push_back({.output = expectation.output, .tensor = *tensor});
   }
@@ -37,6 +38,8 @@ std::vector<ExpectedOutput> ExpectedOutputs(const GoldenCase& golden_case,
 void AddRequestFlags(CLI::App& command, RequestFlags& flags) {
   AddSelectionFlags(command, flags.selection);
   AddMaskFlags(command, flags.mask);
+  AddModifierFlags(command, flags.modifiers);
+  AddStageFlags(command, flags.stages);
   AddLayoutFlags(command, flags.layout);
   AddOutputFlags(command, flags.outputs);
   AddMetadataFlags(command, flags.metadata);
@@ -45,6 +48,8 @@ void AddRequestFlags(CLI::App& command, RequestFlags& flags) {
 absl::Status Apply(const RequestFlags& flags, attention::v1::AttendRequest* request) {
   ATTN_RETURN_IF_ERROR(Apply(flags.selection, request));
   ATTN_RETURN_IF_ERROR(Apply(flags.mask, request));
+  ATTN_RETURN_IF_ERROR(Apply(flags.modifiers, request));
+  ATTN_RETURN_IF_ERROR(Apply(flags.stages, request));
   ATTN_RETURN_IF_ERROR(Apply(flags.metadata, request));
   return Apply(flags.outputs, request);
 }

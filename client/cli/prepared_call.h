@@ -12,8 +12,10 @@
 #include "client/cli/layout_flags.h"
 #include "client/cli/mask_flags.h"
 #include "client/cli/metadata_flags.h"
+#include "client/cli/modifier_flags.h"
 #include "client/cli/output_flags.h"
 #include "client/cli/selection_flags.h"
+#include "client/cli/stage_flags.h"
 #include "client/golden/safetensors.h"
 #include "kernels/core/aligned_buffer.h"
 
@@ -23,6 +25,8 @@ namespace attn::cli {
 struct RequestFlags {
   SelectionFlags selection;
   MaskFlags mask;
+  ModifierFlags modifiers;
+  StageFlags stages;
   MetadataFlags metadata;
   OutputFlags outputs;
   LayoutFlags layout;
@@ -54,7 +58,8 @@ struct PreparedCalls {
   std::vector<PreparedCall> calls;
 };
 
-// Nothing of the file but its tensors counts. `dtype`: q, k and v are widened to it.
+// Nothing of the file but its tensors counts. `dtype`: q, k, v and replicated
+// tokens are widened to it.
 absl::StatusOr<PreparedCalls> PrepareCalls(const std::string& path, const RequestFlags& flags,
                                            std::optional<DType> dtype);
 

@@ -57,17 +57,19 @@ Json ToJson(const attention::v1::Selection& selection) {
 }
 
 Json ToJson(const attention::v1::CallMetrics& metrics) {
-  return {{"queue_ns", metrics.queue_ns()},
-          {"decode_ns", metrics.decode_ns()},
-          {"plan_ns", metrics.plan_ns()},
-          {"kernel_ns", metrics.kernel_ns()},
-          {"encode_ns", metrics.encode_ns()},
-          {"total_ns", metrics.total_ns()},
-          {"sparsity", metrics.sparsity()},
-          {"computed_flops", metrics.computed_flops()},
-          {"effective_flops", metrics.effective_flops()},
-          {"request_bytes", metrics.request_bytes()},
-          {"response_payload_bytes", metrics.response_payload_bytes()}};
+  Json json = {{"queue_ns", metrics.queue_ns()},
+               {"decode_ns", metrics.decode_ns()},
+               {"plan_ns", metrics.plan_ns()},
+               {"kernel_ns", metrics.kernel_ns()},
+               {"encode_ns", metrics.encode_ns()},
+               {"total_ns", metrics.total_ns()},
+               {"sparsity", metrics.sparsity()},
+               {"computed_flops", metrics.computed_flops()},
+               {"effective_flops", metrics.effective_flops()},
+               {"request_bytes", metrics.request_bytes()},
+               {"response_payload_bytes", metrics.response_payload_bytes()}};
+  if (metrics.has_block_sparsity()) json["block_sparsity"] = metrics.block_sparsity();
+  return json;
 }
 
 Json ToJson(const attention::v1::Backend& backend) {

@@ -81,6 +81,7 @@ int RunCli(int argc, const char* const* argv) {
   AddLoadCommand(app, context);
   AddBackendsCommand(app, context);
   AddExplainCommand(app, context);
+  AddMaskCommand(app, context);
   AddPolicyCommand(app, context);
   AddForceCommand(app, context);
   AddScopeCommand(app, context);

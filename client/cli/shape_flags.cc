@@ -1,5 +1,6 @@
 #include "client/cli/shape_flags.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -73,14 +74,39 @@ void AddShapeFlags(CLI::App& command, ShapeFlags& flags) {
       group.add_option("--v_shape", flags.v_shape, "and v")->type_name("NxNx...")->needs(q_shape);
   q_shape->needs(k_shape)->needs(v_shape);
   group.add_option("--dtype", flags.dtype, "fp32, fp16 or bf16; default: bf16")->type_name("DTYPE");
+  group
+      .add_option("--tensor", flags.named,
+                  "A tensor that other flags name, repeatable: bias=1x8x64x64:fp32, "
+                  "ids=1x4096:int32:0..3:ascending; a range, and its order, matter to random data")
+      ->type_name("NAME=SHAPE:DTYPE[:MIN..MAX[:ascending]]")
+      ->allow_extra_args(false);
 }
 
-absl::StatusOr<std::vector<load::TensorSpec>> MakeTensorSpecs(const ShapeFlags& flags,
-                                                              const LayoutFlags& layout,
-                                                              bool packed) {
+absl::StatusOr<std::vector<load::TensorSpec>> MakeTensorSpecs(
+    const ShapeFlags& flags, const LayoutFlags& layout,
+    const attention::v1::AttendRequest& request) {
+  const attention::v1::Mask& mask = request.mask();
+  const bool packed = mask.cu_seqlens_q_size() > 0 || mask.cu_seqlens_k_size() > 0;
   ATTN_ASSIGN_OR_RETURN(const DType dtype, ParseDType("--dtype", flags.dtype));
-  if (!flags.shape.empty()) return FromCommonShape(flags, layout, dtype, packed);
-  return FromOwnShapes(flags, layout, dtype);
+  ATTN_ASSIGN_OR_RETURN(std::vector<TensorSpec> specs,
+                        flags.shape.empty() ? FromOwnShapes(flags, layout, dtype)
+                                            : FromCommonShape(flags, layout, dtype, packed));
+  for (const std::string& text : flags.named) {
+    ATTN_ASSIGN_OR_RETURN(TensorSpec spec, ParseTensor("--tensor", text));
+    const std::string operand = OperandOf(spec.name, request.replicated());
+    for (const TensorSpec& like : specs) {
+      if (like.name != operand) continue;
+      spec.pattern = like.pattern;
+      spec.heads = like.heads;
+    }
+    const auto same = [&spec](const TensorSpec& other) { return other.name == spec.name; };
+    if (std::any_of(specs.begin(), specs.end(), same)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--tensor: ", Quoted(spec.name), " is described twice"));
+    }
+    specs.push_back(std::move(spec));
+  }
+  return specs;
 }
 
 }  // namespace attn::cli

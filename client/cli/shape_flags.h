@@ -1,4 +1,4 @@
-// Flags that describe q, k and v without their data, for `attn explain` and `attn load`.
+// Flags that describe tensors without their data, for `attn explain` and `attn load`.
 #ifndef ATTN_CLIENT_CLI_SHAPE_FLAGS_H_
 #define ATTN_CLIENT_CLI_SHAPE_FLAGS_H_
 
@@ -21,6 +21,7 @@ struct ShapeFlags {
   std::string k_shape;
   std::string v_shape;
   std::string dtype = "bf16";
+  std::vector<std::string> named;  // NAME=SHAPE:DTYPE[:MIN..MAX[:ascending]]
 
   bool empty() const { return shape.empty() && q_shape.empty(); }
 };
@@ -28,10 +29,11 @@ struct ShapeFlags {
 // `flags` outlives `command`.
 void AddShapeFlags(CLI::App& command, ShapeFlags& flags);
 
-// q, k and v. `packed`: the default pattern is `t h d`. INVALID_ARGUMENT names the flag.
-absl::StatusOr<std::vector<load::TensorSpec>> MakeTensorSpecs(const ShapeFlags& flags,
-                                                              const LayoutFlags& layout,
-                                                              bool packed);
+// q, k, v and the named ones, of which the replicated tokens of `request` lie as q, k and v do. Of
+// packed sequences the default pattern is `t h d`. INVALID_ARGUMENT names the flag.
+absl::StatusOr<std::vector<load::TensorSpec>> MakeTensorSpecs(
+    const ShapeFlags& flags, const LayoutFlags& layout,
+    const attention::v1::AttendRequest& request);
 
 }  // namespace attn::cli
 

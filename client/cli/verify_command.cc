@@ -19,9 +19,11 @@
 namespace attn::cli {
 namespace {
 
+constexpr char kAllExact[] = "all";
+
 struct VerifyArguments {
   std::vector<std::string> paths;
-  CaseRunOptions run;
+  std::vector<std::string> backends = {"auto"};
 };
 
 // Files as they are, directories as the .safetensors files under them, sorted.
@@ -49,11 +51,25 @@ absl::StatusOr<std::vector<std::string>> FindCaseFiles(const std::vector<std::st
   return files;
 }
 
+// What --backend says, `all` replaced by the exact backends of the server.
+absl::StatusOr<std::vector<std::string>> DenseBackends(
+    const std::vector<std::string>& asked, const attention::v1::ListBackendsResponse& known) {
+  if (asked != std::vector<std::string>{kAllExact}) return asked;
+  std::vector<std::string> exact;
+  for (const attention::v1::Backend& backend : known.backends()) {
+    if (backend.exact() && backend.available()) exact.push_back(backend.name());
+  }
+  if (!exact.empty()) return exact;
+  return absl::FailedPreconditionError("--backend all: no exact backend is available");
+}
+
 absl::StatusOr<Tally> Verify(const Context& context, const std::vector<std::string>& files,
-                             const CaseRunOptions& options) {
+                             const VerifyArguments& arguments) {
   ATTN_ASSIGN_OR_RETURN(const std::unique_ptr<AttentionClient> client, context.Connect());
   // Without a server every case would fail for the same reason: ask once.
-  ATTN_RETURN_IF_ERROR(client->ListBackends().status());
+  ATTN_ASSIGN_OR_RETURN(const attention::v1::ListBackendsResponse known, client->ListBackends());
+  CaseRunOptions options = {.call = context.call_options()};
+  ATTN_ASSIGN_OR_RETURN(options.dense_backends, DenseBackends(arguments.backends, known));
   Tally tally;
   nlohmann::json cases = nlohmann::json::array();
   for (const std::string& file : files) {
@@ -78,11 +94,10 @@ absl::StatusOr<Tally> Verify(const Context& context, const std::vector<std::stri
   return tally;
 }
 
-int RunVerify(const Context& context, VerifyArguments arguments) {
+int RunVerify(const Context& context, const VerifyArguments& arguments) {
   const absl::StatusOr<std::vector<std::string>> files = FindCaseFiles(arguments.paths);
   if (!files.ok()) return FailUsage(context, files.status());
-  arguments.run.call = context.call_options();
-  const absl::StatusOr<Tally> tally = Verify(context, *files, arguments.run);
+  const absl::StatusOr<Tally> tally = Verify(context, *files, arguments);
   if (!tally.ok()) return Fail(context, tally.status());
   return tally->success() ? kExitOk : kExitFailed;
 }
@@ -94,19 +109,27 @@ void AddVerifyCommand(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand(
       "verify", "Runs golden case files through the server: the acceptance test of a deployment");
   command->footer(
-      "Every case is sent with its inputs widened to fp32 and as stored; what comes back is held\n"
-      "against the limits of the case. A line a case: pass, fail, unsupported or skipped (a kind\n"
-      "of case that is not a call); then how many of each. A file that cannot be read, or is no\n"
-      "case, counts as failed, with the reason.\n\n"
+      "Every case is sent with its inputs widened to fp32 and as stored, and with its mask as an\n"
+      "expression and as a tensor where it has both; softmax weights are asked for in a call of\n"
+      "their own. What comes back is held against the limits of the case. A line a case: pass,\n"
+      "fail, unsupported or skipped (a kind of case that is not a call), with who served it; then\n"
+      "how many of each. Where several backends are asked, a case is unsupported if each of them\n"
+      "refuses some of it. A file that cannot be read, or is no case, counts as failed, with the\n"
+      "reason.\n\n"
       "Examples:\n"
       "  attn verify golden/dense --backend flash\n"
+      "  attn verify golden/masks golden/modifiers --backend all\n"
       "  attn verify golden/dense golden/real --json | jq .failed\n\n"
       "Exit codes: 0 no case failed or was unsupported; 1 some did or were; 2 wrong arguments, or\n"
       "a folder without cases; 3 no server answered.");
   command->add_option("FILE", arguments->paths, "Case files, or directories of them")->required();
   command
-      ->add_option("--backend", arguments->run.dense_backend,
-                   "Backend of the cases that any exact backend must pass")
+      ->add_option("--backend", arguments->backends,
+                   "Backends of the cases that any exact one must pass; all = every exact one that "
+                   "the server has")
+      ->delimiter(',')
+      ->type_name("NAME,...")
+      ->allow_extra_args(false)
       ->capture_default_str();
   command->callback([arguments, &context] { context.exit_code = RunVerify(context, *arguments); });
 }

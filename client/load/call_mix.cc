@@ -36,7 +36,7 @@ absl::StatusOr<CallMix> CallMix::Create(const Workload& workload, uint64_t seed)
   for (const Entry& entry : workload.entries) {
     AttendArguments call = {.request = entry.request};
     for (const TensorSpec& spec : entry.tensors) {
-      absl::StatusOr<AlignedBuffer> data = RandomTensor(spec.dtype, spec.shape, tensor_seed++);
+      absl::StatusOr<AlignedBuffer> data = RandomTensor(spec, tensor_seed++);
       if (!data.ok()) {
         return absl::Status(data.status().code(), absl::StrCat(entry.name, ": ", spec.name, ": ",
                                                                data.status().message()));

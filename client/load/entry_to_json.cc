@@ -1,48 +1,17 @@
 #include "absl/strings/ascii.h"
 #include "client/load/entry_json.h"
+#include "client/load/entry_mask_json.h"
+#include "client/load/entry_stages_json.h"
+#include "client/load/entry_tensors_json.h"
+#include "client/load/ordered_json.h"
 #include "server/transport/option_json.h"
 #include "server/transport/proto_conversion.h"
 
 namespace attn::load {
 namespace {
 
-using Ordered = nlohmann::ordered_json;
-
-template <typename Repeated>
-void PutList(const char* key, const Repeated& values, Ordered* to) {
-  if (values.empty()) return;
-  (*to)[key] = std::vector<typename Repeated::value_type>(values.begin(), values.end());
-}
-
-void PutText(const char* key, const std::string& text, Ordered* to) {
-  if (!text.empty()) (*to)[key] = text;
-}
-
-void PutTrue(const char* key, bool value, Ordered* to) {
-  if (value) (*to)[key] = true;
-}
-
-void PutObject(const char* key, const Ordered& object, Ordered* to) {
-  if (!object.empty()) (*to)[key] = object;
-}
-
-Ordered MaskJson(const attention::v1::Mask& mask) {
-  Ordered json = Ordered::object();
-  PutTrue("causal", mask.causal(), &json);
-  if (mask.alignment() != attention::v1::Mask::ALIGNMENT_UNSPECIFIED) {
-    json["alignment"] =
-        mask.alignment() == attention::v1::Mask::TOP_LEFT ? "top_left" : "bottom_right";
-  }
-  if (mask.has_window()) json["window"] = {mask.window().left(), mask.window().right()};
-  PutList("q_lengths", mask.q_lengths(), &json);
-  PutList("k_lengths", mask.k_lengths(), &json);
-  PutList("cu_seqlens_q", mask.cu_seqlens_q(), &json);
-  PutList("cu_seqlens_k", mask.cu_seqlens_k(), &json);
-  return json;
-}
-
-Ordered MetadataJson(const attention::v1::CallMetadata& metadata) {
-  Ordered json = Ordered::object();
+OrderedJson MetadataJson(const attention::v1::CallMetadata& metadata) {
+  OrderedJson json = OrderedJson::object();
   if (metadata.has_timestep()) json["timestep"] = metadata.timestep();
   if (metadata.has_layer()) json["layer"] = metadata.layer();
   if (metadata.has_grid()) {
@@ -53,8 +22,8 @@ Ordered MetadataJson(const attention::v1::CallMetadata& metadata) {
   return json;
 }
 
-Ordered OutputsJson(const attention::v1::Outputs& outputs) {
-  Ordered json = Ordered::object();
+OrderedJson OutputsJson(const attention::v1::Outputs& outputs) {
+  OrderedJson json = OrderedJson::object();
   PutTrue("lse", outputs.lse(), &json);
   PutTrue("weights", outputs.weights(), &json);
   PutTrue("plan", outputs.plan(), &json);
@@ -66,40 +35,22 @@ Ordered OutputsJson(const attention::v1::Outputs& outputs) {
   return json;
 }
 
-Ordered OptionsJson(const attention::v1::AttendRequest& request) {
-  Ordered json = Ordered::object();
+OrderedJson OptionsJson(const attention::v1::AttendRequest& request) {
+  OrderedJson json = OrderedJson::object();
   const absl::StatusOr<OptionMap> options = FromProto(request.options());
   if (!options.ok()) return json;  // No server takes them: not a call that was made.
-  for (const auto& [key, value] : *options) json[key] = Ordered::parse(ToJson(value));
+  for (const auto& [key, value] : *options) json[key] = OrderedJson::parse(ToJson(value));
   return json;
-}
-
-void PutShapes(const std::vector<TensorSpec>& tensors, Ordered* json) {
-  Ordered named = Ordered::object();
-  for (const TensorSpec& tensor : tensors) {
-    const bool input = tensor.name == "q" || tensor.name == "k" || tensor.name == "v";
-    if (!input) {
-      named[tensor.name] = {{"dtype", std::string(Name(tensor.dtype))}, {"shape", tensor.shape}};
-      continue;
-    }
-    (*json)[tensor.name + "_shape"] = tensor.shape;
-    PutText((tensor.name + "_pattern").c_str(), tensor.pattern, json);
-    if (tensor.name == "q") (*json)["dtype"] = std::string(Name(tensor.dtype));
-    if (tensor.heads != 0 && tensor.name != "v") {
-      (*json)[tensor.name == "q" ? "heads" : "kv_heads"] = tensor.heads;
-    }
-  }
-  PutObject("tensors", named, json);
 }
 
 }  // namespace
 
-Ordered EntryToJson(const Entry& entry) {
+OrderedJson EntryToJson(const Entry& entry) {
   const attention::v1::AttendRequest& request = entry.request;
-  Ordered json = Ordered::object();
+  OrderedJson json = OrderedJson::object();
   PutText("name", entry.name, &json);
   json["weight"] = entry.weight;
-  PutShapes(entry.tensors, &json);
+  PutTensors(entry.tensors, &json);
   PutText("backend", request.backend(), &json);
   PutList("allowed_backends", request.allowed_backends(), &json);
   PutText("model", request.model(), &json);
@@ -108,7 +59,8 @@ Ordered EntryToJson(const Entry& entry) {
   PutTrue("allow_approximate", request.allow_approximate(), &json);
   if (request.has_scale()) json["scale"] = request.scale();
   PutObject("options", OptionsJson(request), &json);
-  PutObject("mask", MaskJson(request.mask()), &json);
+  PutObject("mask", MaskToJson(request.mask()), &json);
+  PutStages(request, &json);
   PutObject("metadata", MetadataJson(request.metadata()), &json);
   if (request.metadata().priority() != attention::v1::CallMetadata::PRIORITY_UNSPECIFIED) {
     json["priority"] = request.metadata().priority() == attention::v1::CallMetadata::BATCH

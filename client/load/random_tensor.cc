@@ -1,45 +1,95 @@
 #include "client/load/random_tensor.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <random>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/core/float16.h"
 #include "kernels/core/limits.h"
+#include "kernels/core/status_macros.h"
 #include "kernels/core/tensor_view.h"
 
 namespace attn::load {
+namespace {
 
-absl::StatusOr<AlignedBuffer> RandomTensor(DType dtype, std::span<const int64_t> shape,
-                                           uint64_t seed) {
-  if (!IsFloat(dtype)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("dtype: ", Name(dtype), "; allowed: fp32, fp16, bf16"));
+void Store(DType dtype, double value, int64_t index, std::byte* to) {
+  switch (dtype) {
+    case DType::kFloat32:
+      reinterpret_cast<float*>(to)[index] = static_cast<float>(value);
+      break;
+    case DType::kFloat16:
+      reinterpret_cast<uint16_t*>(to)[index] = FloatToFloat16(static_cast<float>(value));
+      break;
+    case DType::kBFloat16:
+      reinterpret_cast<uint16_t*>(to)[index] = FloatToBFloat16(static_cast<float>(value));
+      break;
+    case DType::kInt32:
+      reinterpret_cast<int32_t*>(to)[index] = static_cast<int32_t>(value);
+      break;
+    case DType::kInt64:
+      reinterpret_cast<int64_t*>(to)[index] = static_cast<int64_t>(value);
+      break;
+    case DType::kUint8:
+      reinterpret_cast<uint8_t*>(to)[index] = static_cast<uint8_t>(value);
+      break;
+    case DType::kInt8:
+      reinterpret_cast<int8_t*>(to)[index] = static_cast<int8_t>(value);
+      break;
+    case DType::kBits:
+      break;  // Drawn byte by byte.
   }
-  const std::optional<int64_t> count = CheckedElementCount(shape);
+}
+
+// Numbers for one tensor, in turn.
+class Draw {
+ public:
+  Draw(const TensorSpec& tensor, uint64_t seed)
+      : engine_(seed), integers_(!IsFloat(tensor.dtype)), range_(tensor.range) {}
+
+  double Next() {
+    if (!range_.has_value()) return static_cast<double>(normal_(engine_));
+    if (!integers_) return std::uniform_real_distribution(range_->min, range_->max)(engine_);
+    return static_cast<double>(std::uniform_int_distribution<int64_t>(
+        static_cast<int64_t>(range_->min), static_cast<int64_t>(range_->max))(engine_));
+  }
+
+  std::byte NextByte() { return static_cast<std::byte>(engine_() & 0xff); }
+
+ private:
+  std::mt19937_64 engine_;
+  std::normal_distribution<float> normal_;
+  const bool integers_;
+  const std::optional<ValueRange> range_;
+};
+
+}  // namespace
+
+absl::StatusOr<AlignedBuffer> RandomTensor(const TensorSpec& tensor, uint64_t seed) {
+  ATTN_RETURN_IF_ERROR(CheckDrawable(tensor));
+  const std::optional<int64_t> count = CheckedElementCount(tensor.shape);
   if (!count.has_value() || *count > kMaxTensorElements) {
     return absl::InvalidArgumentError(
         absl::StrCat("shape: more than the ", kMaxTensorElements, " elements allowed"));
   }
-  AlignedBuffer buffer = AlignedBuffer::Allocate(ByteSize(dtype, *count));
+  const int64_t bytes = ByteSize(tensor.dtype, *count);
+  AlignedBuffer buffer = AlignedBuffer::Allocate(bytes);
   if (buffer.data() == nullptr && *count > 0) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("no memory for a tensor of ", ByteSize(dtype, *count), " bytes"));
+        absl::StrCat("no memory for a tensor of ", bytes, " bytes"));
   }
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<float> normal;
-  for (int64_t i = 0; i < *count; ++i) {
-    const float value = normal(engine);
-    switch (dtype) {
-      case DType::kFloat16:
-        reinterpret_cast<uint16_t*>(buffer.data())[i] = FloatToFloat16(value);
-        break;
-      case DType::kBFloat16:
-        reinterpret_cast<uint16_t*>(buffer.data())[i] = FloatToBFloat16(value);
-        break;
-      default:
-        reinterpret_cast<float*>(buffer.data())[i] = value;
-    }
+  Draw draw(tensor, seed);
+  if (tensor.dtype == DType::kBits) {
+    std::generate_n(buffer.data(), bytes, [&draw] { return draw.NextByte(); });
+    return buffer;
+  }
+  std::vector<double> row(tensor.shape.empty() ? 1 : static_cast<size_t>(tensor.shape.back()));
+  for (int64_t index = 0; index < *count;) {
+    for (double& value : row) value = draw.Next();
+    if (tensor.ascending) std::sort(row.begin(), row.end());
+    for (const double value : row) Store(tensor.dtype, value, index++, buffer.data());
   }
   return buffer;
 }

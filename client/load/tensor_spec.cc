@@ -1,9 +1,14 @@
 #include "client/load/tensor_spec.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/named_tensors.h"
 #include "kernels/core/mask.h"
 #include "kernels/core/nearest_name.h"
 #include "kernels/core/status_macros.h"
@@ -77,6 +82,62 @@ absl::Status CheckSizes(const Sizes& q, const Sizes& k, const Sizes& v) {
   return absl::OkStatus();
 }
 
+// Integers that an element of the dtype may be.
+ValueRange HeldBy(DType dtype) {
+  constexpr double kExact = 0x1p53;  // A range is given in doubles.
+  switch (dtype) {
+    case DType::kInt8:
+      return {INT8_MIN, INT8_MAX};
+    case DType::kUint8:
+      return {0, UINT8_MAX};
+    case DType::kInt32:
+      return {INT32_MIN, INT32_MAX};
+    default:
+      return {-kExact, kExact};
+  }
+}
+
+absl::Status CheckNames(const std::vector<TensorSpec>& tensors,
+                        const attention::v1::AttendRequest& request) {
+  const std::vector<std::string> named = NamedTensors(request);
+  for (const std::string& name : named) {
+    if (Find(tensors, name) != nullptr) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor ", Quoted(name), ": named by the call, but not described"));
+  }
+  for (const TensorSpec& tensor : tensors) {
+    const bool operand = tensor.name == "q" || tensor.name == "k" || tensor.name == "v";
+    if (operand || std::find(named.begin(), named.end(), tensor.name) != named.end()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor ", Quoted(tensor.name), ": described, but the call names it nowhere"));
+  }
+  return absl::OkStatus();
+}
+
+// Tokens of the replicated tensor of that name; 0 if there is none.
+absl::StatusOr<int64_t> ReplicatedTokens(const std::vector<TensorSpec>& tensors,
+                                         const std::string& name) {
+  if (name.empty()) return 0;
+  ATTN_ASSIGN_OR_RETURN(const Sizes sizes, SizesOf(*Find(tensors, name), /*packed=*/false));
+  return sizes.tokens;
+}
+
+// Lengths that the mask is over: up to the padding, with the replicated tokens.
+absl::Status CheckMask(const std::vector<TensorSpec>& tensors,
+                       const attention::v1::AttendRequest& request, MaskSpec mask, const Sizes& q,
+                       const Sizes& k) {
+  ATTN_ASSIGN_OR_RETURN(int64_t query_len, ReplicatedTokens(tensors, request.replicated().q()));
+  ATTN_ASSIGN_OR_RETURN(int64_t key_len, ReplicatedTokens(tensors, request.replicated().k()));
+  const int64_t original = request.original_seq_len();
+  if (original < 0 || original > q.tokens) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("original_seq_len: ", original, "; allowed: 0 to ", q.tokens, ", those of q"));
+  }
+  query_len += original > 0 ? original : q.tokens;
+  key_len += original > 0 ? original : k.tokens;
+  return IntervalMask::Create(std::move(mask), q.batch, query_len, key_len).status();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<TensorSpec>> LayOut(absl::string_view field, const CommonShape& common,
@@ -99,6 +160,34 @@ absl::StatusOr<std::vector<TensorSpec>> LayOut(absl::string_view field, const Co
   return specs;
 }
 
+absl::Status CheckDrawable(const TensorSpec& tensor) {
+  if (tensor.dtype == DType::kBits) {
+    if (tensor.range.has_value()) {
+      return absl::InvalidArgumentError("range: bits are 0 or 1; allowed: none");
+    }
+    if (!tensor.ascending) return absl::OkStatus();
+    return absl::InvalidArgumentError("ascending: bits are drawn one by one; allowed: false");
+  }
+  if (!tensor.range.has_value()) {
+    if (IsFloat(tensor.dtype)) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("range: missing; allowed for ",
+                                                   Name(tensor.dtype), ": two integers, as 0, 1"));
+  }
+  const auto [min, max] = *tensor.range;
+  const std::string text = absl::StrCat("range: ", min, ", ", max);
+  if (!std::isfinite(min) || !std::isfinite(max) || min > max) {
+    return absl::InvalidArgumentError(absl::StrCat(text, "; allowed: the smaller number first"));
+  }
+  if (IsFloat(tensor.dtype)) return absl::OkStatus();
+  const ValueRange held = HeldBy(tensor.dtype);
+  if (min == std::floor(min) && max == std::floor(max) && min >= held.min && max <= held.max) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(text, "; allowed for ", Name(tensor.dtype),
+                   absl::StrFormat(": integers of %.0f to %.0f", held.min, held.max)));
+}
+
 absl::Status CheckTogether(const std::vector<TensorSpec>& tensors,
                            const attention::v1::AttendRequest& request) {
   std::vector<Sizes> sizes;
@@ -111,7 +200,14 @@ absl::Status CheckTogether(const std::vector<TensorSpec>& tensors,
   }
   const Sizes& q = sizes[0];
   ATTN_RETURN_IF_ERROR(CheckSizes(q, sizes[1], sizes[2]));
-  return IntervalMask::Create(std::move(mask), q.batch, q.tokens, sizes[1].tokens).status();
+  ATTN_RETURN_IF_ERROR(CheckNames(tensors, request));
+  for (const TensorSpec& tensor : tensors) {
+    const absl::Status drawable = CheckDrawable(tensor);
+    if (drawable.ok()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor ", Quoted(tensor.name), ": ", drawable.message()));
+  }
+  return CheckMask(tensors, request, std::move(mask), q, sizes[1]);
 }
 
 }  // namespace attn::load

@@ -30,7 +30,11 @@ LAYERS = {
     "kernels/engines/cuda": Layer(("kernels/core",), ("absl", "cuda")),
     "kernels/engines/cudnn": Layer(("kernels/core",), ("absl", "cuda")),
     # builtin_backends: the list that puts methods and engines together.
-    "kernels": Layer(("kernels/core", "kernels/methods/*", "kernels/engines/*")),
+    "kernels": Layer(
+        ("kernels/core", "kernels/methods/*", "kernels/engines/*", "kernels/stages")),
+    # What every backend's calls pass through, and backends from outside.
+    "kernels/stages": Layer(("kernels/core",)),
+    "kernels/plugins": Layer(("kernels/core",)),
     # Generated code and the .proto files.
     "proto": Layer((), ("absl", "grpc", "protobuf")),
     # Pure: testable without a server.
@@ -50,23 +54,26 @@ LAYERS = {
     "server/config": Layer(("kernels/core", "server/policy"), ("absl", "yaml")),
     # The parts put together, but for the backends and main.
     "server/app": Layer(
-        ("kernels/core", "server/config", "server/executor", "server/policy", "server/services",
-         "server/telemetry", "server/transport")),
+        ("kernels/core", "kernels/plugins", "server/config", "server/executor", "server/policy",
+         "server/services", "server/telemetry", "server/transport")),
     # The composition root.
     "server": Layer(
-        ("kernels", "kernels/core", "kernels/engines/cpu/cpu_isa.h", "server/app", "server/config",
-         "server/executor", "server/policy", "server/services", "server/telemetry"),
+        ("kernels", "kernels/core", "kernels/engines/cpu/cpu_isa.h", "kernels/plugins",
+         "server/app", "server/config", "server/executor", "server/policy", "server/services",
+         "server/telemetry"),
         ("absl", "grpc")),
     # No server but the codec, no compute but the vocabulary.
     "client": Layer(
         ("kernels/core", "proto", "server/transport"), ("absl", "grpc", "protobuf")),
     "client/golden": Layer(("kernels/core",), ("absl", "json")),
+    "client/mask": Layer(("kernels/core",), ("absl", "png")),
     # Load and its measurement; the command line stands above it.
     "client/load": Layer(
         ("client", "client/golden", "kernels/core", "proto", "server/transport"),
         ("absl", "json", "protobuf")),
     "client/cli": Layer(
-        ("client", "client/golden", "client/load", "kernels/core", "proto", "server/transport"),
+        ("client", "client/golden", "client/load", "client/mask", "kernels/core", "proto",
+         "server/transport"),
         ("absl", "cli", "grpc", "json", "protobuf")),
 }
 
@@ -83,6 +90,7 @@ FAMILIES = {
     "yaml": ("yaml-cpp/",),
     "json": ("nlohmann/",),
     "cli": ("CLI/",),
+    "png": ("png.h",),
     "openssl": ("openssl/",),
     "cuda": ("cuda", "cudnn", "cublas", "cute/", "cutlass/", "nvml.h", "nvtx3/", "cub/"),
     "test": ("gtest/", "gmock/", "benchmark/"),

@@ -1,3 +1,5 @@
+#include "tests/client/cli/call_command.h"
+
 #include <cstring>
 #include <map>
 
@@ -5,8 +7,6 @@
 #include "client/golden/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/client/cli/run_attn.h"
-#include "tests/client/fake_server.h"
 
 namespace attn::cli {
 namespace {
@@ -14,39 +14,6 @@ namespace {
 using attention::v1::AttendRequest;
 using attention::v1::AttendResponse;
 using testing::HasSubstr;
-
-constexpr int64_t kElements = 1 * 2 * 3 * 4;
-
-class CallCommand : public testing::Test {
- protected:
-  CallCommand() : server_({&service_}) {
-    for (size_t i = 0; i < kElements; ++i) values_[i] = static_cast<float>(i) - 7.5F;
-  }
-
-  // Of q, k and v [1, 2, 3, 4] fp32 under each prefix.
-  std::string WriteFile(const std::vector<std::string>& prefixes) {
-    std::map<std::string, FileTensor, std::less<>> tensors;
-    for (const std::string& prefix : prefixes) {
-      for (const char* name : {"q", "k", "v"}) {
-        tensors[prefix + name] = {.dtype = DType::kFloat32,
-                                  .shape = {1, 2, 3, 4},
-                                  .data = std::as_bytes(std::span(values_))};
-      }
-    }
-    std::string path = absl::StrCat(testing::TempDir(), "/tensors.safetensors");
-    EXPECT_TRUE(WriteSafetensors(path, tensors, {}).ok());
-    return path;
-  }
-
-  AttnOutput Call(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"--server", server_.unix_socket(), "call"});
-    return RunAttn(std::move(arguments));
-  }
-
-  float values_[kElements];
-  FakeAttention service_;
-  FakeServer server_;
-};
 
 TEST_F(CallCommand, ReportsEveryCallOfTheFile) {
   const AttnOutput output =
@@ -297,6 +264,19 @@ TEST_F(CallCommand, RefusesWrongArgumentsBeforeItCalls) {
       {file, "--timeout", "5 parsecs"},
       {file, "--no_such_flag"},
       {file, "--as_case"},
+      {file, "--mask_expr", "{"},
+      {file, "--mask_expr", "{\"op\": \"casual\"}"},
+      {file, "--mask_expr", "@/nowhere/at/all.json"},
+      {file, "--q_offset", "3"},
+      {file, "--bias", "not_in_the_file"},
+      {file, "--rotary", "gptj"},
+      {file, "--cos", "q"},
+      {file, "--replicated"},
+      {file, "--replicated=q,k"},
+      {file, "--skip_scores", "maybe"},
+      {file, "--sample_weights", "q"},
+      {file, "--gate", "q"},
+      {file, "--gate_form", "sigmoid"},
       {file, "--server", "nonsense"},
   };
   for (const auto& arguments : cases) {

@@ -49,7 +49,7 @@ TEST(FindCalls, SaysWhatIsMissing) {
               HasSubstr("no tensor named q"));
 }
 
-TEST(ReadCallTensors, TakesOnlyWhatTheOptionsName) {
+TEST(ReadCallTensors, TakesOnlyWhatTheCallNames) {
   const SafetensorsFile file =
       FileWith({"a.q", "a.k", "a.v", "a.bias", "shared", "key_lengths", "out"});
   attention::v1::AttendRequest request;
@@ -65,9 +65,22 @@ TEST(ReadCallTensors, TakesOnlyWhatTheOptionsName) {
   EXPECT_EQ(call.tensors[1].heads, 0);
   EXPECT_EQ(call.tensors[3].pattern, "");
 
+  request.mutable_mask()->mutable_expression()->mutable_padding()->set_lengths("key_lengths");
+  request.mutable_replicated()->set_q("bias");
+  const CallTensors more =
+      ReadCallTensors(file, "a.", request, {.pattern = "b s (h d)", .heads = 2}, DType::kFloat32)
+          .value();
+  ASSERT_EQ(more.tensors.size(), 6U);
+  EXPECT_EQ(more.tensors[3].name, "key_lengths");
+  EXPECT_EQ(more.tensors[3].dtype, DType::kBFloat16);
+  EXPECT_EQ(more.tensors[4].name, "bias");  // Lies like q, and is widened like it.
+  EXPECT_EQ(more.tensors[4].pattern, "b s (h d)");
+  EXPECT_EQ(more.tensors[4].heads, 2);
+  EXPECT_EQ(more.tensors[4].dtype, DType::kFloat32);
+
   (*request.mutable_options())["mask"].set_tensor("nowhere");
   EXPECT_THAT(std::string(ReadCallTensors(file, "a.", request, {}, {}).status().message()),
-              HasSubstr("no tensor 'nowhere'"));
+              HasSubstr("names the tensor 'nowhere'"));
 }
 
 TEST(ReadCallTensors, WidensExactly) {

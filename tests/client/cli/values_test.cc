@@ -1,10 +1,13 @@
 // The parts of `attn` that need no server.
+#include <algorithm>
+
 #include "absl/strings/str_join.h"
 #include "client/cli/call_report.h"
 #include "client/cli/parse_values.h"
 #include "client/cli/printable.h"
 #include "client/cli/shape_flags.h"
 #include "client/cli/table.h"
+#include "client/golden/tensor_compare.h"
 #include "client/load/random_tensor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -80,12 +83,65 @@ TEST(RandomTensor, IsTheSameForTheSameSeed) {
                        static_cast<size_t>(buffer.size()));
   };
   for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
-    const AlignedBuffer a = load::RandomTensor(dtype, shape, 1).value();
+    const load::TensorSpec spec = {"x", dtype, shape};
+    const AlignedBuffer a = load::RandomTensor(spec, 1).value();
     EXPECT_EQ(a.size(), ByteSize(dtype, 64 * 64));
-    EXPECT_EQ(view(a), view(load::RandomTensor(dtype, shape, 1).value()));
-    EXPECT_NE(view(a), view(load::RandomTensor(dtype, shape, 2).value()));
+    EXPECT_EQ(view(a), view(load::RandomTensor(spec, 1).value()));
+    EXPECT_NE(view(a), view(load::RandomTensor(spec, 2).value()));
   }
-  EXPECT_FALSE(load::RandomTensor(DType::kInt8, shape, 1).ok());
+}
+
+TEST(RandomTensor, StaysWithinItsRange) {
+  for (const DType dtype : kAllDTypes) {
+    load::TensorSpec spec = {"x", dtype, {3, 40}};
+    if (dtype != DType::kBits) {
+      EXPECT_EQ(load::RandomTensor(spec, 1).ok(), IsFloat(dtype)) << "integers need a range";
+      spec.range = load::ValueRange{2, 5};
+      spec.ascending = true;
+    }
+    const absl::StatusOr<AlignedBuffer> data = load::RandomTensor(spec, 1);
+    ASSERT_TRUE(data.ok()) << data.status();
+    EXPECT_EQ(data->size(), ByteSize(dtype, 120));
+    if (dtype == DType::kBits) continue;
+    const FileTensor stored = {
+        dtype, spec.shape, {data->data(), static_cast<size_t>(data->size())}};
+    const std::vector<double> values = ToDoubles(stored).value();
+    const auto [min, max] = std::minmax_element(values.begin(), values.end());
+    EXPECT_GE(*min, 2);
+    EXPECT_LE(*max, 5);
+    EXPECT_LT(*min, 2.5);
+    EXPECT_GT(*max, 4.5);
+    for (int row = 0; row < 3; ++row) {
+      EXPECT_TRUE(std::is_sorted(values.begin() + row * 40, values.begin() + (row + 1) * 40));
+    }
+  }
+}
+
+TEST(ParseTensor, ReadsNameShapeDTypeAndRange) {
+  const load::TensorSpec ids = ParseTensor("--f", "ids=1x40:int32:-2..3:ascending").value();
+  EXPECT_EQ(ids.name, "ids");
+  EXPECT_EQ(ids.dtype, DType::kInt32);
+  EXPECT_THAT(ids.shape, ElementsAre(1, 40));
+  EXPECT_EQ(ids.range->min, -2);
+  EXPECT_EQ(ids.range->max, 3);
+  EXPECT_TRUE(ids.ascending);
+  EXPECT_FALSE(ParseTensor("--f", "b=8:fp32").value().range.has_value());
+  EXPECT_EQ(ParseTensor("--f", "b=8:fp32:-0.5..1e2").value().range->min, -0.5);
+  for (const char* wrong :
+       {"", "b", "b=", "=8:fp32", "b=8", "b=8x0:fp32", "b=8:float", "b=8:fp32:1", "b=8:fp32:1..x",
+        "b=8:fp32:0..1:sorted", "b=8:fp32:0..1:ascending:"}) {
+    const absl::Status status = ParseTensor("--f", wrong).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << wrong;
+    EXPECT_THAT(std::string(status.message()), testing::StartsWith("--f: ")) << wrong;
+  }
+}
+
+attention::v1::AttendRequest Unpacked() { return {}; }
+
+attention::v1::AttendRequest Packed() {
+  attention::v1::AttendRequest request;
+  request.mutable_mask()->add_cu_seqlens_q(0);
+  return request;
 }
 
 std::string Describe(const absl::StatusOr<std::vector<load::TensorSpec>>& specs) {
@@ -97,30 +153,45 @@ std::string Describe(const absl::StatusOr<std::vector<load::TensorSpec>>& specs)
 }
 
 TEST(ShapeFlags, LayTheTensorsOut) {
-  EXPECT_EQ(Describe(MakeTensorSpecs({.shape = "1x8x16x64"}, {}, false)),
+  EXPECT_EQ(Describe(MakeTensorSpecs({.shape = "1x8x16x64"}, {}, Unpacked())),
             "q 1x8x16x64 bf16 'b h s d' 8 | k 1x8x16x64 bf16 'b h s d' 8 | "
             "v 1x8x16x64 bf16 'b h s d' 8");
   EXPECT_EQ(Describe(MakeTensorSpecs(
                 {.shape = "2x8x16x64", .key_len = 5, .value_dim = 32, .dtype = "fp32"},
-                {.pattern = "b s (n d)", .kv_heads = 2}, false)),
+                {.pattern = "b s (n d)", .kv_heads = 2}, Unpacked())),
             "q 2x16x512 fp32 'b s (h d)' 8 | k 2x5x128 fp32 'b s (h d)' 2 | "
             "v 2x5x64 fp32 'b s (h d)' 2");
-  EXPECT_EQ(Describe(MakeTensorSpecs({.shape = "1x8x16x64"}, {}, true)),
+  EXPECT_EQ(Describe(MakeTensorSpecs({.shape = "1x8x16x64"}, {}, Packed())),
             "q 16x8x64 bf16 't h d' 8 | k 16x8x64 bf16 't h d' 8 | v 16x8x64 bf16 't h d' 8");
   EXPECT_EQ(Describe(MakeTensorSpecs({.q_shape = "3x512", .k_shape = "4x512", .v_shape = "4x256"},
-                                     {.pattern = "t (h d)", .heads = 8, .kv_heads = 4}, true)),
+                                     {.pattern = "t (h d)", .heads = 8, .kv_heads = 4}, Packed())),
             "q 3x512 bf16 't (h d)' 8 | k 4x512 bf16 't (h d)' 4 | v 4x256 bf16 't (h d)' 4");
 }
 
+TEST(ShapeFlags, LayReplicatedTokensLikeTheOthers) {
+  attention::v1::AttendRequest request;
+  request.mutable_replicated()->set_k("text_k");
+  EXPECT_EQ(Describe(MakeTensorSpecs(
+                {.shape = "1x8x16x64", .named = {"text_k=1x5x512:bf16", "bias=8:fp32"}},
+                {.pattern = "b s (h d)"}, request)),
+            "q 1x16x512 bf16 'b s (h d)' 8 | k 1x16x512 bf16 'b s (h d)' 8 | "
+            "v 1x16x512 bf16 'b s (h d)' 8 | text_k 1x5x512 bf16 'b s (h d)' 8 | "
+            "bias 8 fp32 '' 0");
+}
+
 TEST(ShapeFlags, RefuseWhatDoesNotFitTogether) {
-  EXPECT_THAT(Describe(MakeTensorSpecs({.shape = "1x8x16"}, {}, false)), HasSubstr("BxHxSxD"));
-  EXPECT_THAT(Describe(MakeTensorSpecs({.shape = "2x8x16x64"}, {}, true)),
+  EXPECT_THAT(Describe(MakeTensorSpecs({.shape = "1x8x16x64", .named = {"b=8:fp32", "b=8:fp32"}},
+                                       {}, Unpacked())),
+              HasSubstr("--tensor: 'b' is described twice"));
+
+  EXPECT_THAT(Describe(MakeTensorSpecs({.shape = "1x8x16"}, {}, Unpacked())), HasSubstr("BxHxSxD"));
+  EXPECT_THAT(Describe(MakeTensorSpecs({.shape = "2x8x16x64"}, {}, Packed())),
               HasSubstr("no batch axis"));
-  EXPECT_THAT(Describe(MakeTensorSpecs({.shape = "2x8x16x64"}, {.heads = 4}, false)),
+  EXPECT_THAT(Describe(MakeTensorSpecs({.shape = "2x8x16x64"}, {.heads = 4}, Unpacked())),
               HasSubstr("--heads: 4"));
-  EXPECT_THAT(Describe(MakeTensorSpecs({.shape = "2x8x16x64", .dtype = "half"}, {}, false)),
+  EXPECT_THAT(Describe(MakeTensorSpecs({.shape = "2x8x16x64", .dtype = "half"}, {}, Unpacked())),
               HasSubstr("--dtype: 'half'"));
-  EXPECT_FALSE(MakeTensorSpecs({.shape = "2x8x16x64"}, {.pattern = "b s q"}, false).ok());
+  EXPECT_FALSE(MakeTensorSpecs({.shape = "2x8x16x64"}, {.pattern = "b s q"}, Unpacked()).ok());
 }
 
 }  // namespace

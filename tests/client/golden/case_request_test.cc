@@ -83,6 +83,152 @@ TEST(CaseRequestTest, AlignmentIsLeftOutWhereThereIsNoDiagonal) {
   EXPECT_EQ(made.request().mask().alignment(), attention::v1::Mask::ALIGNMENT_UNSPECIFIED);
 }
 
+// A case whose inputs are q, k, v and small fp32 tensors of these names.
+SmallCase CaseWith(nlohmann::json options, const std::vector<std::string>& tensors) {
+  static const std::vector<float> values(2, 0.5F);
+  SmallCase small = DenseCase(std::move(options));
+  for (const std::string& name : tensors) {
+    small.tensors[name] = {DType::kFloat32, {2}, AsBytes(values)};
+    small.json["inputs"].push_back(name);
+  }
+  return small;
+}
+
+std::vector<std::string> NamesOf(const Made& made) {
+  std::vector<std::string> names;
+  for (const ClientTensor& tensor : made.tensors()) names.push_back(tensor.name);
+  return names;
+}
+
+TEST(CaseRequestTest, ScoreModifiersBecomeFieldsAndTheirTensorsTravelOnce) {
+  const Made made(CaseWith(
+      {{"softcap", 6}, {"bias", "b"}, {"alibi_slopes", "s"}, {"sinks", "s"}, {"q_offset", 0}},
+      {"b", "s"}));
+  ASSERT_TRUE(made.call.ok()) << made.call.status();
+  EXPECT_EQ(made.request().modifiers().softcap(), 6.0);
+  EXPECT_EQ(made.request().modifiers().bias(), "b");
+  EXPECT_EQ(made.request().modifiers().alibi_slopes(), "s");
+  EXPECT_EQ(made.request().modifiers().sinks(), "s");
+  EXPECT_FALSE(made.request().mask().has_expression());
+  EXPECT_THAT(NamesOf(made), ElementsAre("q", "k", "v", "b", "s"));
+}
+
+TEST(CaseRequestTest, WhatAsksForNothingIsLeftOut) {
+  const Made made(DenseCase({{"softcap", 0.0},
+                             {"rope", "none"},
+                             {"skip_scores", "none"},
+                             {"q_offset", 0},
+                             {"original_seq_len", 0},
+                             {"sinks", false}}));
+  ASSERT_TRUE(made.call.ok()) << made.call.status();
+  attention::v1::AttendRequest wanted;
+  wanted.mutable_mask();
+  wanted.mutable_metadata();
+  wanted.mutable_outputs()->set_out_pattern("b h s d");
+  EXPECT_EQ(made.request().DebugString(), wanted.DebugString());
+}
+
+const nlohmann::json kPackedOrPadded = {
+    {"op", "or"},
+    {"args", {{{"op", "packed"}, {"ids", "ids"}}, {{"op", "padding"}, {"mask", "keep"}}}}};
+
+TEST(CaseRequestTest, MaskExpressionIsSentWithItsOffsetsAndTensors) {
+  const Made made(CaseWith({{"mask_expr", kPackedOrPadded}, {"q_offset", 16}, {"kv_offset", -3}},
+                           {"ids", "keep"}));
+  ASSERT_TRUE(made.call.ok()) << made.call.status();
+  const attention::v1::Mask& mask = made.request().mask();
+  EXPECT_EQ(mask.q_offset(), 16);
+  EXPECT_EQ(mask.kv_offset(), -3);
+  ASSERT_EQ(mask.expression().any_of().args_size(), 2);
+  EXPECT_EQ(mask.expression().any_of().args(0).packed().ids(), "ids");
+  EXPECT_THAT(NamesOf(made), ElementsAre("q", "k", "v", "ids", "keep"));
+}
+
+TEST(CaseRequestTest, MaskTensorIsADenseExpressionWithoutOffsets) {
+  const SmallCase small = CaseWith(
+      {{"mask_expr", kPackedOrPadded}, {"mask", "m"}, {"q_offset", 16}}, {"ids", "keep", "m"});
+  const GoldenCase golden_case = *ReadGoldenCase(small.Write("case"));
+  EXPECT_TRUE(HasBothMaskForms(golden_case));
+  const auto names = [](const CaseRequest& call) {
+    std::vector<std::string> sent;
+    for (const ClientTensor& tensor : call.arguments.tensors) sent.push_back(tensor.name);
+    return sent;
+  };
+  const auto tensor = MakeCaseRequest(golden_case, "", {}, std::nullopt, MaskForm::kTensor);
+  ASSERT_TRUE(tensor.ok()) << tensor.status();
+  EXPECT_EQ(tensor->arguments.request.mask().expression().dense().mask(), "m");
+  EXPECT_EQ(tensor->arguments.request.mask().q_offset(), 0);
+  EXPECT_THAT(names(*tensor), ElementsAre("q", "k", "v", "m"));
+  const auto expression = MakeCaseRequest(golden_case, "", {}, std::nullopt);
+  ASSERT_TRUE(expression.ok()) << expression.status();
+  EXPECT_TRUE(expression->arguments.request.mask().expression().has_any_of());
+  EXPECT_THAT(names(*expression), ElementsAre("q", "k", "v", "ids", "keep"));
+
+  const Made alone(CaseWith({{"mask", "m"}}, {"m"}));
+  ASSERT_TRUE(alone.call.ok()) << alone.call.status();
+  EXPECT_EQ(alone.request().mask().expression().dense().mask(), "m");
+}
+
+TEST(CaseRequestTest, StagesBecomeFields) {
+  SmallCase small = CaseWith({{"rope", "full"},
+                              {"cos", "c"},
+                              {"sin", "s"},
+                              {"replicated_q", "q_text"},
+                              {"replicated_k", "k_text"},
+                              {"replicated_v", "k_text"},
+                              {"original_seq_len", 4},
+                              {"heads", 1},
+                              {"k_pattern", "b n s d"}},
+                             {"c", "s"});
+  for (const char* name : {"q_text", "k_text"}) {
+    small.tensors[name] = small.tensors["q"];
+    small.json["inputs"].push_back(name);
+  }
+  const Made made(small, {}, DType::kFloat32);
+  ASSERT_TRUE(made.call.ok()) << made.call.status();
+  EXPECT_EQ(made.request().rotary().form(), attention::v1::Rotary::FULL);
+  EXPECT_EQ(made.request().rotary().sin(), "s");
+  EXPECT_EQ(made.request().replicated().q(), "q_text");
+  EXPECT_EQ(made.request().replicated().v(), "k_text");
+  EXPECT_EQ(made.request().original_seq_len(), 4);
+  EXPECT_THAT(NamesOf(made), ElementsAre("q", "k", "v", "q_text", "k_text", "c", "s"));
+  EXPECT_EQ(made.tensors()[3].pattern, "b h s d");
+  EXPECT_EQ(made.tensors()[4].pattern, "b n s d");
+  EXPECT_EQ(made.tensors()[4].heads, 1);
+  EXPECT_EQ(made.tensors()[4].dtype, DType::kFloat32);
+}
+
+TEST(CaseRequestTest, SkippingIsAModeWithWeightsAndAGate) {
+  using attention::v1::OutputGate;
+  using attention::v1::SkipScores;
+  const auto request = [](nlohmann::json options, const std::vector<std::string>& tensors) {
+    const Made made(CaseWith(std::move(options), tensors));
+    EXPECT_TRUE(made.call.ok()) << made.call.status();
+    return made.call.ok() ? made.request() : AttendRequest();
+  };
+  EXPECT_EQ(request({{"skip_scores", "value"}}, {}).skip_scores().mode(), SkipScores::VALUE);
+
+  const AttendRequest weighted =
+      request({{"skip_scores", "per_sample"}, {"perturbation_mask", "w"}}, {"w"});
+  EXPECT_EQ(weighted.skip_scores().mode(), SkipScores::VALUE);
+  EXPECT_EQ(weighted.skip_scores().sample_weights(), "w");
+  EXPECT_FALSE(weighted.has_gate());
+
+  const nlohmann::json gated = {{"gate_logits", "g"}, {"gate_form", "2*sigmoid"}};
+  nlohmann::json options = gated;
+  options.update({{"skip_scores", "per_sample"}, {"perturbation_mask", "w"}});
+  const AttendRequest both = request(options, {"g", "w"});
+  EXPECT_EQ(both.skip_scores().mode(), SkipScores::GATED_VALUE);
+  EXPECT_EQ(both.gate().form(), OutputGate::TWICE_SIGMOID);
+  EXPECT_EQ(both.gate().tensor(), "g");
+
+  options = gated;
+  options["skip_scores"] = "none";
+  const AttendRequest gate_alone = request(options, {"g"});
+  EXPECT_FALSE(gate_alone.has_skip_scores());
+  EXPECT_EQ(gate_alone.gate().tensor(), "g");
+}
+
 TEST(CaseRequestTest, PackedSequencesBecomeLists) {
   const GoldenCase packed = *ReadGoldenCase(GoldenFile("modifiers/varlen_causal_with_empty"));
   const absl::StatusOr<CaseRequest> call = MakeCaseRequest(packed, "", {}, std::nullopt);
@@ -100,7 +246,7 @@ TEST(CaseRequestTest, MethodOptionsAndTheirTensorsAreSent) {
   small.json["inputs"] = {"q", "k", "v", "gate"};
   small.json["options"] = {{"gate", "gate"},      {"sparsity", 0.5},  {"smooth_k", false},
                            {"windows", {{3, 1}}}, {"softcap", 0.0},   {"rope", "none"},
-                           {"text_length", 2},    {"text_tokens", 3}, {"original_seq_len", 4}};
+                           {"text_length", 2},    {"text_tokens", 3}, {"skip_scores", "none"}};
   const Made made(small, {{"sparsity", {0.75}}, {"upstream_quirks", {false}}});
   ASSERT_TRUE(made.call.ok()) << made.call.status();
   const auto& options = made.request().options();
@@ -189,18 +335,23 @@ constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
 INSTANTIATE_TEST_SUITE_P(
     CaseRequestTest, RefusedTest,
     testing::Values(
-        Refused{"Softcap", "dense", {{"softcap", 5.0}}, kUnsupported, "softcap"},
-        Refused{"Several", "dense", {{"sinks", "v"}, {"bias", "k"}}, kUnsupported, "bias, sinks"},
-        Refused{"MaskExpression",
-                "flex",
-                {{"mask_expr", {{"op", "causal"}}}},
-                kUnsupported,
-                "mask_expr"},
-        Refused{"QueryOffset", "dense", {{"q_offset", 16}}, kUnsupported, "q_offset"},
-        Refused{"Rope", "vsa", {{"rope", "neox"}}, kUnsupported, "rope"},
-        Refused{"SkippedScores", "dense", {{"skip_scores", "value"}}, kUnsupported, "skip_scores"},
-        Refused{"Padded", "dense", {{"original_seq_len", 3}}, kUnsupported, "original_seq_len"},
         Refused{"DenseHasNoOptions", "dense", {{"topk", 0}}, kUnsupported, "topk"},
+        Refused{"Several",
+                "dense",
+                {{"topk", 0}, {"gate_form", "sigmoid"}},
+                kUnsupported,
+                "gate_form, topk"},
+        Refused{"SoftcapIsNoNumber", "dense", {{"softcap", "5"}}, kInvalid, "'softcap'"},
+        Refused{"BiasIsNoTensor", "dense", {{"bias", "nowhere"}}, kInvalid, "'bias'"},
+        Refused{"UnknownOperator", "flex", {{"mask_expr", {{"op", "casual"}}}}, kInvalid, "casual"},
+        Refused{"UnknownRope", "vsa", {{"rope", "gptj"}}, kInvalid, "interleaved, neox, full"},
+        Refused{"UnknownSkip", "dense", {{"skip_scores", "values"}}, kInvalid, "'values'"},
+        Refused{"GateWithoutForm", "dense", {{"gate_logits", "v"}}, kInvalid, "2*sigmoid"},
+        Refused{"MaskTensorThatDoesNotTravel",
+                "flex",
+                {{"mask_expr", {{"op", "packed"}, {"ids", "lse"}}}},
+                kInvalid,
+                "'lse'"},
         Refused{"CausalIsNoNumber", "dense", {{"causal", 1}}, kInvalid, "'causal'"},
         Refused{"UnknownAlignment", "dense", {{"causal_alignment", "LEFT"}}, kInvalid, "'LEFT'"},
         Refused{"WindowOfThree", "dense", {{"window", {1, 2, 3}}}, kInvalid, "'window'"},

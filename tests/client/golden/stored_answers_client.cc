@@ -34,8 +34,14 @@ absl::StatusOr<ReceivedTensor> Received(const std::string& name, const FileTenso
 
 bool StoredAnswersClient::IsCall(const AttendArguments& arguments, const std::string& prefix,
                                  const OptionMap& changed) const {
+  return IsCallWith(cli::MaskForm::kExpression, arguments, prefix, changed) ||
+         IsCallWith(cli::MaskForm::kTensor, arguments, prefix, changed);
+}
+
+bool StoredAnswersClient::IsCallWith(cli::MaskForm form, const AttendArguments& arguments,
+                                     const std::string& prefix, const OptionMap& changed) const {
   const DType sent = arguments.tensors.front().dtype;
-  absl::StatusOr<cli::CaseRequest> call = cli::MakeCaseRequest(case_, prefix, changed, sent);
+  absl::StatusOr<cli::CaseRequest> call = cli::MakeCaseRequest(case_, prefix, changed, sent, form);
   if (!call.ok()) return false;
   attention::v1::AttendRequest& request = call->arguments.request;
   request.set_backend(arguments.request.backend());

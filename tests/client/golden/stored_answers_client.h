@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/attention_client.h"
+#include "client/cli/case_request.h"
 #include "client/golden/golden_case.h"
 
 namespace attn {
@@ -45,6 +46,8 @@ class StoredAnswersClient : public AttentionClient {
   // True if the case asks for this call with this prefix and these changed options.
   bool IsCall(const AttendArguments& arguments, const std::string& prefix,
               const OptionMap& changed) const;
+  bool IsCallWith(cli::MaskForm form, const AttendArguments& arguments, const std::string& prefix,
+                  const OptionMap& changed) const;
 
   const GoldenCase& case_;
 };

@@ -1,5 +1,6 @@
 #include "client/load/workload.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -37,13 +38,31 @@ constexpr char kFull[] = R"json({"entries": [
    "outputs": {"lse": true, "plan": true, "plan_block_q": 8, "plan_block_k": 4,
                "out_pattern": "b h s d", "out_dtype": "fp32"},
    "tensors": {"m": {"dtype": "fp32", "shape": [16, 24]}}},
+  {"name": "chat", "shape": [2, 4, 64, 16], "pattern": "b s h d",
+   "mask": {"expression": {"op": "and", "args": [{"op": "packed", "ids": "ids"},
+                                                 {"op": "not", "arg": {"op": "causal"}}]},
+            "q_offset": 3, "kv_offset": -3},
+   "modifiers": {"softcap": 20.5, "bias": "b", "alibi_slopes": "slopes", "sinks": "sinks"},
+   "rotary": {"form": "neox", "cos": "c", "sin": "s", "q_offset": 1, "k_offset": 2},
+   "replicated": {"q": "rq", "k": "rk", "v": "rv"}, "original_seq_len": 60,
+   "skip_scores": {"mode": "gated_value", "sample_weights": "w"},
+   "gate": {"form": "twice_sigmoid", "tensor": "g"},
+   "tensors": {"ids": {"dtype": "int32", "shape": [2, 66], "range": [0, 3], "ascending": true},
+               "b": {"shape": [1, 1, 66, 66]}, "slopes": {"dtype": "fp32", "shape": [4]},
+               "sinks": {"dtype": "fp32", "shape": [4], "range": [-1, 1.5]},
+               "c": {"dtype": "fp32", "shape": [66, 8]}, "s": {"dtype": "fp32", "shape": [66, 8]},
+               "rq": {"shape": [2, 6, 4, 16], "pattern": "b s h d"},
+               "rk": {"shape": [2, 6, 64], "pattern": "b s (h d)", "heads": 4},
+               "rv": {"shape": [2, 4, 6, 16]},
+               "w": {"dtype": "fp32", "shape": [2], "range": [0, 1]},
+               "g": {"shape": [2, 60, 4]}}},
   {"q_shape": [40, 2, 8], "k_shape": [55, 2, 8], "v_shape": [55, 2, 8],
    "mask": {"cu_seqlens_q": [0, 40], "cu_seqlens_k": [0, 55]}}
 ]})json";
 
 TEST(Workload, ReadsEveryKey) {
   const Workload workload = Read(kFull).value();
-  ASSERT_EQ(workload.entries.size(), 2);
+  ASSERT_EQ(workload.entries.size(), 3);
   const Entry& video = workload.entries[0];
   EXPECT_EQ(video.name, "video");
   EXPECT_EQ(video.weight, 3);
@@ -55,8 +74,38 @@ TEST(Workload, ReadsEveryKey) {
   EXPECT_EQ(video.request.metadata().priority(), attention::v1::CallMetadata::BATCH);
   EXPECT_EQ(video.request.mask().window().right(), -1);
   EXPECT_EQ(video.request.options().at("mask").tensor(), "m");
-  EXPECT_EQ(workload.entries[1].name, "entries[1]");
-  EXPECT_EQ(workload.entries[1].weight, 1);
+  EXPECT_EQ(workload.entries[2].name, "entries[2]");
+  EXPECT_EQ(workload.entries[2].weight, 1);
+}
+
+const TensorSpec& TensorOf(const Entry& entry, const std::string& name) {
+  for (const TensorSpec& tensor : entry.tensors) {
+    if (tensor.name == name) return tensor;
+  }
+  ADD_FAILURE() << "no tensor " << name;
+  return entry.tensors.front();
+}
+
+TEST(Workload, ReadsWhatIsDoneToScoresAndTokens) {
+  const Entry chat = Read(kFull).value().entries[1];
+  const attention::v1::AttendRequest& request = chat.request;
+  EXPECT_EQ(request.mask().expression().all_of().args(0).packed().ids(), "ids");
+  EXPECT_TRUE(request.mask().expression().all_of().args(1).negation().has_causal());
+  EXPECT_EQ(request.mask().q_offset(), 3);
+  EXPECT_EQ(request.mask().kv_offset(), -3);
+  EXPECT_EQ(request.modifiers().softcap(), 20.5);
+  EXPECT_EQ(request.modifiers().sinks(), "sinks");
+  EXPECT_EQ(request.rotary().form(), attention::v1::Rotary::NEOX);
+  EXPECT_EQ(request.rotary().k_offset(), 2);
+  EXPECT_EQ(request.replicated().v(), "rv");
+  EXPECT_EQ(request.original_seq_len(), 60);
+  EXPECT_EQ(request.skip_scores().mode(), attention::v1::SkipScores::GATED_VALUE);
+  EXPECT_EQ(request.skip_scores().sample_weights(), "w");
+  EXPECT_EQ(request.gate().form(), attention::v1::OutputGate::TWICE_SIGMOID);
+  EXPECT_EQ(TensorOf(chat, "ids").dtype, DType::kInt32);
+  EXPECT_TRUE(TensorOf(chat, "ids").ascending);
+  EXPECT_EQ(TensorOf(chat, "sinks").range->max, 1.5);
+  EXPECT_EQ(TensorOf(chat, "rk").heads, 4);
 }
 
 TEST(Workload, IsTheSameWrittenAndReadAgain) {
@@ -78,7 +127,7 @@ TEST(Workload, RecordingAppends) {
   for (const Entry& entry : workload.entries) {
     ASSERT_TRUE(RecordEntry(WorkloadPath(), entry).ok());
   }
-  EXPECT_EQ(ReadWorkload(WorkloadPath())->entries.size(), 2);
+  EXPECT_EQ(ReadWorkload(WorkloadPath())->entries.size(), 3);
   EXPECT_FALSE(RecordEntry("/no/such/folder/mix.json", workload.entries[0]).ok());
   std::ofstream(WorkloadPath()) << "{\"entries\": 3}";
   EXPECT_FALSE(RecordEntry(WorkloadPath(), workload.entries[0]).ok()) << "not overwritten";
@@ -145,6 +194,39 @@ INSTANTIATE_TEST_SUITE_P(
                       "entries[0].options.a: "},
         WrongWorkload{R"({"entries": [{"shape": [1,2,3,4], "tensors": {"m": {}}}]})",
                       "entries[0].tensors.m.shape: missing"},
+        WrongWorkload{
+            R"({"entries": [{"shape": [1,2,3,4], "mask": {"expression": {"op": "casual"}}}]})",
+            "entries[0].mask.expression: "},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4], "modifiers": {"softcaps": 3}}]})",
+                      "entries[0].modifiers: unknown key 'softcaps'; did you mean 'softcap'?"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4], "rotary": {"form": "gptj"}}]})",
+                      "entries[0].rotary.form: 'gptj'; allowed: interleaved, neox, full"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4], "skip_scores": "value"}]})",
+                      "entries[0].skip_scores: string; allowed: an object"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4], "gate": {"form": "tanh"}}]})",
+                      "entries[0].gate.form: 'tanh'; allowed: linear, sigmoid, twice_sigmoid"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4], "original_seq_len": 4}]})",
+                      "entries[0]: original_seq_len: 4; allowed: 0 to 3"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4], "modifiers": {"bias": "b"}}]})",
+                      "entries[0]: tensor 'b': named by the call, but not described"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4], "tensors": {"b": {"shape": [3]}}}]})",
+                      "entries[0]: tensor 'b': described, but the call names it nowhere"},
+        WrongWorkload{
+            R"({"entries": [{"shape": [1,2,3,4], "tensors": {"b": {"shape": [3], "dtype": "f8"}}}]})",
+            "entries[0].tensors.b.dtype: 'f8'; allowed: fp32, fp16, bf16, int32"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4],
+                          "tensors": {"b": {"shape": [3], "dtype": "int32"}}}]})",
+                      "entries[0].tensors.b.range: missing"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4],
+                          "tensors": {"b": {"shape": [3], "dtype": "int8", "range": [0, 128]}}}]})",
+                      "entries[0].tensors.b.range: 0, 128; allowed for int8: integers of -128 to "
+                      "127"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4],
+                          "tensors": {"b": {"shape": [3], "dtype": "bits", "range": [0, 1]}}}]})",
+                      "entries[0].tensors.b.range: bits"},
+        WrongWorkload{R"({"entries": [{"shape": [1,2,3,4],
+                          "tensors": {"b": {"shape": [3], "range": [2, 1]}}}]})",
+                      "entries[0].tensors.b.range: 2, 1; allowed: the smaller number first"},
         WrongWorkload{R"({"entries": [{"shape": [1,2,3,4], "shape": [1,2,3,4]}]})",
                       "key 'shape' stands twice"}),
     [](const auto& tested) { return absl::StrCat("Case", tested.index); });
@@ -182,6 +264,20 @@ TEST(CallMix, WeightsWhoseSumIsBeyondADoubleAreRefused) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("weight: the sum of all is beyond a double"));
+}
+
+TEST(CallMix, DrawsNamedTensorsFromTheirRanges) {
+  const CallMix mix = CallMix::Create(Read(kFull).value(), 1).value();
+  for (const ClientTensor& tensor : mix.arguments(1).tensors) {
+    if (tensor.name != "ids") continue;
+    const auto* ids = reinterpret_cast<const int32_t*>(tensor.data.data());
+    for (int sample = 0; sample < 2; ++sample) {
+      const std::vector<int32_t> row(ids + sample * 66, ids + (sample + 1) * 66);
+      EXPECT_TRUE(std::is_sorted(row.begin(), row.end()));
+      EXPECT_EQ(row.front(), 0);
+      EXPECT_EQ(row.back(), 3);
+    }
+  }
 }
 
 TEST(CallMix, GivesEveryEntryTensorsOfItsOwn) {
