@@ -135,7 +135,7 @@ TEST_F(ScopeTest, CommandRunsInsideItsScope) {
 
 TEST_F(ScopeTest, QuarantineRefusesAndRelease) {
   ASSERT_TRUE(client_->QuarantineBackend("flash", "wrong results on Tuesdays").ok());
-  EXPECT_EQ(Attend(), (Choice{"eager", v1::RULE_AUTOMATIC}));
+  EXPECT_EQ(Attend(), (Choice{"flex", v1::RULE_AUTOMATIC}));
   EXPECT_THAT(Attend("", "flash").backend, ::testing::HasSubstr("wrong results on Tuesdays"));
   ASSERT_TRUE(client_->ReleaseBackend("flash").ok());
   EXPECT_EQ(Attend(), automatic_);
