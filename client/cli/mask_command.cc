@@ -179,8 +179,9 @@ void AddMaskCommand(CLI::App& app, Context& context) {
   command.add_option("--values", flags->literals, "A small tensor: ids=[0,0,1,1]; repeatable")
       ->type_name("NAME=LIST")
       ->take_all();
-  const auto size = [&](const char* name, int64_t* to, const char* text) {
-    return command.add_option(name, *to, text)->check(CLI::Range(int64_t{1}, kMaxDimension));
+  const auto size = [&](const char* name, int64_t* to, const char* text,
+                        int64_t largest = kMaxDimension) {
+    return command.add_option(name, *to, text)->check(CLI::Range(int64_t{1}, largest));
   };
   size("--queries", &flags->queries, "Number of queries")->required();
   size("--keys", &flags->keys, "Number of keys; default: as many as queries");
@@ -188,8 +189,8 @@ void AddMaskCommand(CLI::App& app, Context& context) {
   size("--heads", &flags->heads, "Query heads; default: 1");
   command.add_option("--sample", flags->picture.sample, "Sample that is drawn; default: 0");
   command.add_option("--head", flags->picture.head, "Head that is drawn; default: 0");
-  size("--block_q", &flags->picture.block_q, "Queries of a block; default: 128");
-  size("--block_k", &flags->picture.block_k, "Keys of a block; default: 128");
+  size("--block_q", &flags->picture.block_q, "Queries of a block; default: 128", kMaxBlock);
+  size("--block_k", &flags->picture.block_k, "Keys of a block; default: 128", kMaxBlock);
   command.add_option("--width", flags->width, "Columns of the drawing; default: 64")
       ->check(CLI::Range(8, 512));
   command.add_option("--svg", flags->svg, "Writes the drawing as SVG")->type_name("PATH");
