@@ -21,7 +21,9 @@ class ListedBackend final : public Backend {
   explicit ListedBackend(BackendInfo info) : info_(std::move(info)) {}
 
   const BackendInfo& info() const override { return info_; }
-  int64_t WorkspaceBytes(const AttentionProblem& /*problem*/, const OptionMap&) const override { return 0; }
+  int64_t WorkspaceBytes(const AttentionProblem& /*problem*/, const OptionMap&) const override {
+    return 0;
+  }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& /*call*/) const override {
     return absl::InternalError("computes nothing");
   }
