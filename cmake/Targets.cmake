@@ -10,7 +10,8 @@ set(CMAKE_UNITY_BUILD ${ATTN_UNITY_BUILD})
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 6)
 
 add_library(attn_build_flags INTERFACE)
-target_include_directories(attn_build_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+target_compile_features(attn_build_flags INTERFACE cxx_std_20)
+target_include_directories(attn_build_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
 target_compile_options(attn_build_flags INTERFACE
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers)
 if(ATTN_SANITIZE)

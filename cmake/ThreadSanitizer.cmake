@@ -1,7 +1,7 @@
 # Under ThreadSanitizer every program sends its calls of Abseil's locks through
 # tests/support/abseil_tsan.cc, which says why. The functions are named as Debian's Abseil mangles
 # them; one that is missing here shows as false races.
-add_library(attn_abseil_tsan STATIC ${CMAKE_SOURCE_DIR}/tests/support/abseil_tsan.cc)
+add_library(attn_abseil_tsan STATIC ${PROJECT_SOURCE_DIR}/tests/support/abseil_tsan.cc)
 target_compile_options(attn_abseil_tsan PRIVATE -fsanitize=thread)
 target_link_libraries(attn_abseil_tsan PUBLIC absl::synchronization)
 foreach(symbol
