@@ -18,8 +18,8 @@ struct PartialAttention {
 
 // Merges any number of parts, at least one, into `out` and `lse`, in fp64; the order of the parts
 // does not matter beyond rounding. A row that is empty everywhere gets 0 and -infinity. A caller
-// with sinks gives them to one part only. `out` may be a part's own memory. INVALID_ARGUMENT if
-// sizes do not fit one another.
+// with sinks gives them to one part only. `out` and `lse` may be those of one part, of the same
+// rows; they overlap no part otherwise. INVALID_ARGUMENT if sizes do not fit one another.
 absl::Status MergePartials(std::span<const PartialAttention> parts, std::span<float> out,
                            std::span<float> lse);
 

@@ -4,13 +4,14 @@
 #include <map>
 #include <utility>
 
-#include "kernels/core/limits.h"
+#include "absl/status/statusor.h"
+#include "kernels/core/mask_expression.h"
+#include "server/transport/mask_conversion.h"
 
 namespace attn {
 namespace {
 
 using attention::v1::AttendRequest;
-using attention::v1::MaskExpression;
 using attention::v1::OptionValue;
 
 class Collector {
@@ -25,38 +26,14 @@ class Collector {
     for (const OptionValue& element : value.list().values()) AddOption(element);
   }
 
-  void AddMask(const MaskExpression& node, int depth) {
-    if (depth > kMaxMaskDepth) return;  // The server refuses it.
-    AddLeaf(node);
-    for (const MaskExpression& arg : node.all_of().args()) AddMask(arg, depth + 1);
-    for (const MaskExpression& arg : node.any_of().args()) AddMask(arg, depth + 1);
-    if (node.has_negation()) AddMask(node.negation(), depth + 1);
-    if (node.has_offset()) AddMask(node.offset().arg(), depth + 1);
-    if (node.has_remap()) AddMask(node.remap().arg(), depth + 1);
+  void AddMask(const MaskNode& node) {
+    for (const std::string& name : TensorsOf(node)) Add(name);
+    for (const MaskNode& arg : ArgsOf(node)) AddMask(arg);
   }
 
   std::vector<std::string> Take() { return std::move(names_); }
 
  private:
-  // Of another operator than the node's own, every field is empty.
-  void AddLeaf(const MaskExpression& node) {
-    Add(node.sliding_window().window_per_head());
-    Add(node.bidirectional_window().window_per_head());
-    Add(node.chunked().left_padding());
-    Add(node.blockwise().ids());
-    Add(node.packed().ids());
-    Add(node.padding().mask());
-    Add(node.padding().lengths());
-    Add(node.prefix().lengths());
-    Add(node.dense().mask());
-    Add(node.blocks().kv_num_blocks());
-    Add(node.blocks().kv_indices());
-    Add(node.blocks().full_kv_num_blocks());
-    Add(node.blocks().full_kv_indices());
-    for (const std::string& tensor : node.function().tensors()) Add(tensor);
-    Add(node.remap().positions());
-  }
-
   std::vector<std::string> names_;
 };
 
@@ -64,7 +41,10 @@ class Collector {
 
 std::vector<std::string> NamedTensors(const AttendRequest& request) {
   Collector names;
-  if (request.mask().has_expression()) names.AddMask(request.mask().expression(), 1);
+  if (request.mask().has_expression()) {
+    const absl::StatusOr<MaskExpressionSpec> mask = FromProto(request.mask().expression());
+    if (mask.ok()) names.AddMask(mask->root);  // Else the server says what is wrong with it.
+  }
   names.Add(request.modifiers().bias());
   names.Add(request.modifiers().alibi_slopes());
   names.Add(request.modifiers().sinks());

@@ -10,8 +10,8 @@
 namespace attn {
 
 // Everything that fields and options of `request` name: each once, in order of first mention
-// (options by name), `q`, `k` and `v` included where one of them is named. A mask expression is
-// followed as deep as a server would take it.
+// (options by name), `q`, `k` and `v` included where one of them is named. A mask expression
+// without the form of one, which no server takes, names none.
 std::vector<std::string> NamedTensors(const attention::v1::AttendRequest& request);
 
 }  // namespace attn

@@ -38,9 +38,7 @@
 #include "server/app/worker_plan.h"
 #include "server/config/address_syntax.h"
 #include "server/config/config_text.h"
-#include "server/executor/cpu_list.h"
 #include "server/executor/executor.h"
-#include "server/executor/worker_placement.h"
 #include "server/policy/backend_names.h"
 #include "server/policy/policy_state.h"
 #include "server/services/server.h"
@@ -69,52 +67,15 @@ struct Compute {
 
 // Adds what is wrong to the mistakes, and leaves there what it would be unasked. Before any thread
 // is started that is to keep to the memory of a node.
-Compute ChooseCompute(CommandLine* command_line) {
-  const ServerConfig& config = command_line->config;
-  const auto refuse = [&](absl::string_view key, const absl::Status& status) {
-    command_line->mistakes.push_back(config.WithOrigin(absl::StrCat(key, status.message())));
-  };
+Compute ChooseCompute(const ServerConfig& config, std::vector<std::string>* mistakes) {
   Compute compute;
   if (const absl::StatusOr<CpuIsa> isa = ParseCpuIsa(config.options.cpu_isa); isa.ok()) {
     compute.isa = *isa;
   } else {
-    refuse("cpu_isa: ", isa.status());
+    mistakes->push_back(config.WithOrigin(absl::StrCat("cpu_isa: ", isa.status().message())));
   }
-  absl::StatusOr<WorkerPlan> workers = PlanWorkers(config.options);
-  if (!workers.ok()) {
-    refuse("", workers.status());
-    return compute;
-  }
-  compute.workers = *std::move(workers);
-  if (config.options.numa_node >= 0) {
-    const absl::Status preferred = PreferMemoryOfNode(static_cast<int>(config.options.numa_node));
-    if (!preferred.ok()) refuse("numa_node: ", preferred);
-  }
+  compute.workers = ChooseWorkers(config, mistakes);
   return compute;
-}
-
-// One line of how this machine is used.
-void LogCompute(const ServerOptions& options, const Compute& compute, ServerLog* log) {
-  log->Write(LogLevel::kInfo, "compute",
-             {{"cpu_isa", std::string(Name(compute.isa))},
-              {"workers", absl::StrCat(compute.workers.workers)},
-              {"cpus", CpuListText(compute.workers.cpus)},
-              {"pinned", compute.workers.placement.pinned ? "true" : "false"},
-              {"numa_node", options.numa_node < 0 ? "any" : absl::StrCat(options.numa_node)}});
-}
-
-void LogPlugins(const Plugins& plugins, ServerLog* log) {
-  for (const Plugins::Library& library : plugins.libraries) {
-    log->Write(LogLevel::kInfo, "plug-in loaded",
-               {{"file", library.file},
-                {"name", library.name},
-                {"version", library.version},
-                {"backends", library.backends},
-                {"mask_functions", library.mask_functions}});
-  }
-  for (const std::string& refusal : plugins.refusals) {
-    log->Write(LogLevel::kWarning, "plug-in refused", {{"reason", refusal}});
-  }
 }
 
 absl::StatusOr<std::unique_ptr<PolicyState>> CreatePolicy(
@@ -206,7 +167,7 @@ absl::Status Serve(const CommandLine& command_line, const Compute& compute, cons
   for (const std::string& warning : command_line.config.warnings) {
     log.Write(LogLevel::kWarning, "configuration", {{"warning", warning}});
   }
-  LogCompute(options, compute, &log);
+  LogCompute(options, std::string(Name(compute.isa)), compute.workers, &log);
   LogPlugins(plugins, &log);
   PrometheusObserver metrics(BuildInfo{std::string(kVersion), __VERSION__, ATTN_CUDA_TOOLKIT});
   CallObservers observers({&metrics, &log});
@@ -266,14 +227,7 @@ int SayConfig(const CommandLine& command_line, const Plugins& plugins = {}) {
   for (const std::string& warning : command_line.config.warnings) {
     std::cerr << "warning: " << warning << "\n";
   }
-  for (const Plugins::Library& library : plugins.libraries) {
-    std::cerr << "plug-in: " << library.file << ": " << library.name << " " << library.version
-              << "; backends: " << library.backends
-              << "; mask functions: " << library.mask_functions << "\n";
-  }
-  for (const std::string& refusal : plugins.refusals) {
-    std::cerr << "warning: plug-in refused: " << refusal << "\n";
-  }
+  SayPlugins(plugins);
   std::cout << (command_line.print_config ? PrintedConfig(command_line.config) : "ok\n")
             << std::flush;
   return 0;
@@ -288,7 +242,7 @@ int Main(int argc, char** argv) {
   CommandLine command_line = ParseCommandLine(argc, argv, environ);
   if (command_line.exit_code) return *command_line.exit_code;
   if (command_line.print_config && !command_line.check_config) return SayConfig(command_line);
-  const Compute compute = ChooseCompute(&command_line);
+  const Compute compute = ChooseCompute(command_line.config, &command_line.mistakes);
   // Never undone: the last shutdown of gRPC would wait for its poller, up to 10 s.
   grpc_init();
   // Of payloads and of what engines make of them: one bound holds for both.

@@ -4,11 +4,11 @@
 #include <optional>
 #include <string>
 #include <variant>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "client/load/stage_names.h"
 #include "kernels/core/nearest_name.h"
 #include "kernels/core/options.h"
 #include "kernels/core/status_macros.h"
@@ -28,29 +28,19 @@ bool IsNeutral(const OptionValue& option) {
   return false;
 }
 
-template <typename Form>
-struct FormName {
-  const char* name;
-  Form form;
-};
-constexpr FormName<attention::v1::Rotary::Form> kRotaryForms[] = {
-    {"interleaved", attention::v1::Rotary::INTERLEAVED},
-    {"neox", attention::v1::Rotary::NEOX},
-    {"full", attention::v1::Rotary::FULL}};
-constexpr FormName<OutputGate::Form> kGateForms[] = {{"linear", OutputGate::LINEAR},
-                                                     {"sigmoid", OutputGate::SIGMOID},
-                                                     {"2*sigmoid", OutputGate::TWICE_SIGMOID}};
+// As golden cases write them, which is not as flags and workloads do.
+constexpr load::Word<OutputGate::Form> kCaseGateForms[] = {
+    {"linear", OutputGate::LINEAR},
+    {"sigmoid", OutputGate::SIGMOID},
+    {"2*sigmoid", OutputGate::TWICE_SIGMOID}};
 
 template <typename Form, size_t size>
 absl::StatusOr<Form> FindForm(absl::string_view option, const std::string& name,
-                              const FormName<Form> (&forms)[size]) {
-  std::vector<std::string> known;
-  for (const FormName<Form>& form : forms) {
-    if (name == form.name) return form.form;
-    known.emplace_back(form.name);
-  }
+                              const load::Word<Form> (&forms)[size]) {
+  if (const std::optional<Form> form = load::ValueOf(forms, name)) return *form;
   return absl::InvalidArgumentError(absl::StrCat("option ", Quoted(option), " ", Quoted(name),
-                                                 " is not one of ", absl::StrJoin(known, ", ")));
+                                                 " is not one of ",
+                                                 absl::StrJoin(load::NamesOf(forms), ", ")));
 }
 
 // The name of the tensor that the option refers to; empty if it is absent.
@@ -64,7 +54,7 @@ absl::Status TakeRotary(CaseOptions* options, AttendRequest* request) {
   ATTN_ASSIGN_OR_RETURN(const std::optional<std::string> form, options->Take<std::string>("rope"));
   if (!form.has_value()) return absl::OkStatus();
   attention::v1::Rotary& rotary = *request->mutable_rotary();
-  ATTN_ASSIGN_OR_RETURN(const auto found, FindForm("rope", *form, kRotaryForms));
+  ATTN_ASSIGN_OR_RETURN(const auto found, FindForm("rope", *form, load::kRotaryForms));
   rotary.set_form(found);
   ATTN_RETURN_IF_ERROR(TakeTensor("cos", options, rotary.mutable_cos()));
   return TakeTensor("sin", options, rotary.mutable_sin());
@@ -89,7 +79,7 @@ absl::Status TakeSkippingAndGate(CaseOptions* options, AttendRequest* request) {
     ATTN_ASSIGN_OR_RETURN(const std::optional<std::string> form,
                           options->Take<std::string>("gate_form"));
     ATTN_ASSIGN_OR_RETURN(const OutputGate::Form found,
-                          FindForm("gate_form", form.value_or(""), kGateForms));
+                          FindForm("gate_form", form.value_or(""), kCaseGateForms));
     request->mutable_gate()->set_form(found);
     request->mutable_gate()->set_tensor(gate);
   }

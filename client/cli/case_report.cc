@@ -1,11 +1,14 @@
 #include "client/cli/case_report.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "client/cli/printable.h"
 
 namespace attn::cli {
@@ -76,18 +79,36 @@ std::string Failure(const Check& check, bool name_backend) {
   return check.problem.empty() ? text : absl::StrCat(text, ": ", check.problem);
 }
 
+// `; refused by NAME (WHAT)` of each.
+std::string RefusedBy(const std::vector<CaseRefusal>& refusals) {
+  std::string text;
+  for (const CaseRefusal& refusal : refusals) {
+    absl::StrAppend(&text, "; refused by ", refusal.backend, " (", refusal.Brief(), ")");
+  }
+  return text;
+}
+
 nlohmann::json OptionalNumber(std::optional<double> number) {
   return number.has_value() ? nlohmann::json(*number) : nlohmann::json();
 }
 
 }  // namespace
 
+std::string CaseRefusal::Brief() const {
+  absl::string_view brief = absl::StripPrefix(reason, backend + ": ");
+  for (const absl::string_view end : {", supported", " (rule: "}) {
+    brief = brief.substr(0, brief.find(end));
+  }
+  return std::string(brief);
+}
+
 std::string ReportLine(const CaseReport& report) {
   const std::string name = absl::StrCat(Word(report.verdict), " ", report.name);
   const std::string served_by =
       report.backends.empty() ? "" : absl::StrCat(" (", absl::StrJoin(report.backends, ", "), ")");
   if (report.verdict == Verdict::kPass) {
-    return Printable(absl::StrCat(name, " ", PassedFigures(report.checks), served_by));
+    return Printable(absl::StrCat(name, " ", PassedFigures(report.checks), served_by,
+                                  RefusedBy(report.refusals)));
   }
   if (report.verdict != Verdict::kFail) return Printable(absl::StrCat(name, ": ", report.reason));
   const bool several = report.backends.size() > 1;
@@ -113,17 +134,21 @@ nlohmann::json ReportJson(const CaseReport& report) {
                       {"passed", check.passed},
                       {"problem", check.problem}});
   }
+  nlohmann::json refusals = nlohmann::json::array();
+  for (const CaseRefusal& refusal : report.refusals) {
+    refusals.push_back({{"backend", refusal.backend}, {"reason", refusal.reason}});
+  }
   return {{"name", report.name},
           {"file", report.path},
           {"verdict", Word(report.verdict)},
           {"reason", report.reason},
           {"served_by", report.backends},
-          {"refused_by", report.refusals},
+          {"refused_by", std::move(refusals)},
           {"checks", std::move(checks)}};
 }
 
-void Tally::Add(Verdict verdict) {
-  switch (verdict) {
+void Tally::Add(const CaseReport& report) {
+  switch (report.verdict) {
     case Verdict::kPass:
       ++passed;
       break;
@@ -137,11 +162,46 @@ void Tally::Add(Verdict verdict) {
       ++skipped;
       break;
   }
+  std::map<std::string, std::set<std::string>> refused;
+  for (const CaseRefusal& refusal : report.refusals) {
+    refused[refusal.backend].insert(refusal.Brief());
+  }
+  for (const auto& [name, reasons] : refused) {
+    BackendTally& backend = backends[name];
+    ++backend.refused;
+    for (const std::string& reason : reasons) ++backend.reasons[reason];
+  }
+  for (const std::string& name : report.backends) {
+    if (refused.count(name) == 0) ++backends[name].served;
+  }
 }
 
-std::string Tally::Line() const {
-  return absl::StrFormat("%d passed, %d failed, %d unsupported, %d skipped", passed, failed,
-                         unsupported, skipped);
+std::string Tally::Lines() const {
+  std::string lines;
+  for (const auto& [name, backend] : backends) {
+    std::string line =
+        absl::StrCat(name, ": ", backend.served, " served, ", backend.refused, " refused");
+    if (backend.refused > 0) {
+      const std::string reasons = absl::StrJoin(backend.reasons, ", ", absl::PairFormatter(": "));
+      absl::StrAppend(&line, " (", reasons, ")");
+    }
+    absl::StrAppend(&lines, Printable(line), "\n");
+  }
+  return lines + absl::StrFormat("%d passed, %d failed, %d unsupported, %d skipped", passed, failed,
+                                 unsupported, skipped);
+}
+
+nlohmann::json Tally::Json() const {
+  nlohmann::json by_backend = nlohmann::json::object();
+  for (const auto& [name, backend] : backends) {
+    by_backend[name] = {
+        {"served", backend.served}, {"refused", backend.refused}, {"reasons", backend.reasons}};
+  }
+  return {{"passed", passed},
+          {"failed", failed},
+          {"unsupported", unsupported},
+          {"skipped", skipped},
+          {"backends", std::move(by_backend)}};
 }
 
 }  // namespace attn::cli

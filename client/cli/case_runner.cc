@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -47,8 +48,9 @@ std::vector<Mode> ModesOf(const GoldenCase& golden_case) {
   return modes;
 }
 
-void AddOnce(const std::string& text, std::vector<std::string>* to) {
-  if (std::find(to->begin(), to->end(), text) == to->end()) to->push_back(text);
+template <typename Entry>
+void AddOnce(const Entry& entry, std::vector<Entry>* to) {
+  if (std::find(to->begin(), to->end(), entry) == to->end()) to->push_back(entry);
 }
 
 // The server must have served the call as it was asked to: an override in force would let one
@@ -172,6 +174,11 @@ CaseReport RunCase(const GoldenCase& golden_case, const CaseRunOptions& options,
   }
   const std::vector<std::string> backends =
       golden_case.backend == "dense" ? options.dense_backends : std::vector<std::string>{""};
+  // Whose words these are, where several were asked; the server's may begin with the name.
+  const auto told = [&](const std::string& backend, const std::string& reason) {
+    const bool clear = backends.size() == 1 || absl::StartsWith(reason, backend + ": ");
+    return clear ? reason : absl::StrCat(backend, ": ", reason);
+  };
   std::vector<std::string> errors;
   std::vector<std::string> refusing;
   for (const Mode& mode : ModesOf(golden_case)) {
@@ -179,18 +186,23 @@ CaseReport RunCase(const GoldenCase& golden_case, const CaseRunOptions& options,
       const absl::Status status =
           ModeRun(golden_case, mode, backend, options.call, client).Run(&report);
       if (status.ok()) continue;
-      const bool refused = absl::IsUnimplemented(status);
-      if (refused) AddOnce(backend, &refusing);
-      AddOnce(backends.size() == 1 ? std::string(status.message())
-                                   : absl::StrCat(backend, ": ", status.message()),
-              refused ? &report.refusals : &errors);
+      const std::string reason(status.message());
+      if (absl::IsUnimplemented(status)) {
+        AddOnce(backend, &refusing);
+        AddOnce(CaseRefusal{backend.empty() ? golden_case.backend : backend, reason},
+                &report.refusals);
+      } else {
+        AddOnce(told(backend, reason), &errors);
+      }
     }
   }
   const bool failed =
       !errors.empty() || std::any_of(report.checks.begin(), report.checks.end(),
                                      [](const Check& check) { return !check.passed; });
   const bool served = refusing.size() < backends.size();
-  if (!served) errors.insert(errors.end(), report.refusals.begin(), report.refusals.end());
+  for (const CaseRefusal& refusal : report.refusals) {
+    if (!served) errors.push_back(told(refusal.backend, refusal.reason));
+  }
   report.reason = absl::StrJoin(errors, "; ");
   report.verdict = failed ? Verdict::kFail : served ? Verdict::kPass : Verdict::kUnsupported;
   return report;

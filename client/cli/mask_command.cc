@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -69,6 +70,20 @@ absl::Status AddTensors(const MaskCommandFlags& flags, DrawnCall* drawn) {
   return absl::OkStatus();
 }
 
+// Functions come with a server's plug-ins.
+absl::Status RefuseFunctions(const std::string& path, const MaskNode& node) {
+  if (const auto* function = std::get_if<mask_op::Function>(&node.op)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": the mask function ",
+                                                   Quoted(function->name),
+                                                   " lives in a server and cannot be drawn here"));
+  }
+  const std::vector<MaskNode>& args = ArgsOf(node);
+  for (size_t i = 0; i < args.size(); ++i) {
+    ATTN_RETURN_IF_ERROR(RefuseFunctions(PathOfArg(path, node, i), args[i]));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<DrawnCall> MakeCall(const MaskCommandFlags& flags) {
   DrawnCall drawn;
   ATTN_RETURN_IF_ERROR(AddTensors(flags, &drawn));
@@ -85,6 +100,7 @@ absl::StatusOr<DrawnCall> MakeCall(const MaskCommandFlags& flags) {
   const attention::v1::Mask& mask = request.mask();
   if (mask.has_expression()) {
     ATTN_ASSIGN_OR_RETURN(MaskExpressionSpec expression, FromProto(mask.expression()));
+    ATTN_RETURN_IF_ERROR(RefuseFunctions(PathOfRoot(expression.root), expression.root));
     expression.q_offset = mask.q_offset();
     expression.kv_offset = mask.kv_offset();
     ATTN_ASSIGN_OR_RETURN(problem.expression,
@@ -167,7 +183,8 @@ void AddMaskCommand(CLI::App& app, Context& context) {
   auto flags = std::make_shared<MaskCommandFlags>();
   CLI::App& command = *app.add_subcommand("mask", "Draws a mask and says how sparse it is");
   command.footer(
-      "No server is asked. Tensors that an expression names come from FILE or from --values.\n\n"
+      "No server is asked. Tensors that an expression names come from FILE or from --values.\n"
+      "Mask functions live in a server's plug-ins: a mask with one cannot be drawn.\n\n"
       "Examples:\n"
       "  attn mask --queries 4096 --causal --window 512,0\n"
       "  attn mask --queries 64 --mask_expr '{\"op\": \"and\", \"args\": [{\"op\": \"causal\"},\n"

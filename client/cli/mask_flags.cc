@@ -83,8 +83,8 @@ void AddMaskFlags(CLI::App& command, MaskFlags& flags) {
       ->type_name("0,N,...");
   CLI::Option* expression = group.add_option(
       "--mask_expr", flags.expression,
-      "Also an expression over positions, its tensors named: '{\"op\": \"sliding_window\", "
-      "\"window\": 9}'; `attn mask` draws it");
+      "Hides what the expression over positions does not allow, as well: '{\"op\": "
+      "\"sliding_window\", \"window\": 9}'; it names tensors of the call; `attn mask` draws it");
   expression->type_name("JSON|@FILE");
   group.add_option("--q_offset", flags.q_offset, "Position of the first query in the expression")
       ->needs(expression);

@@ -5,7 +5,7 @@ namespace attn::cli {
 void AddModifierFlags(CLI::App& command, ModifierFlags& flags) {
   CLI::Option_group& group = *command.add_option_group("Scores");
   group.add_option("--scale", flags.scale, "Factor on the scores; default: head_dim^-0.5");
-  group.add_option("--softcap", flags.softcap, "Bound c of the scores: c*tanh(score/c)");
+  group.add_option("--softcap", flags.softcap, "Bound c > 0 of the scores: c*tanh(score/c)");
   group
       .add_option("--bias", flags.bias,
                   "Tensor that is added: batch x heads x queries x keys, or 1 for any of them")

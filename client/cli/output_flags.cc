@@ -13,7 +13,8 @@ void AddOutputFlags(CLI::App& command, OutputFlags& flags) {
   group.add_option("--out_dtype", flags.out_dtype, "fp32, fp16 or bf16; default: that of q")
       ->type_name("DTYPE");
   group.add_flag("--lse", flags.lse, "Also the log-sum-exp of every row");
-  group.add_flag("--weights", flags.weights, "Also the softmax probabilities (backend eager)");
+  group.add_flag("--weights", flags.weights,
+                 "Also the softmax probabilities, which few backends return (eager does)");
   CLI::Option* plan =
       group.add_flag("--plan", flags.plan, "Also the plan: which key blocks each query block saw");
   group.add_option("--plan_block_q", flags.plan_block_q, "Queries in a block of the plan")

@@ -40,12 +40,14 @@ void AddRotaryFlags(CLI::Option_group& group, StageFlags& flags) {
 void AddOutputStageFlags(CLI::Option_group& group, StageFlags& flags) {
   CLI::Option* skip =
       group
-          .add_option("--skip_scores", flags.skip_scores,
-                      "Returns v (value), or v times the gate (gated_value), instead of attention")
+          .add_option(
+              "--skip_scores", flags.skip_scores,
+              "Returns v (value), or v times the gate (gated_value), instead of attention (none)")
           ->check(CLI::IsMember(load::NamesOf(load::kSkipModes)));
   group
       .add_option("--sample_weights", flags.sample_weights,
-                  "Tensor of a weight in [0, 1] for each sample: 0 = v, 1 = attention")
+                  "Tensor of a weight in [0, 1] for each sample: 0 = what --skip_scores says, 1 = "
+                  "attention")
       ->type_name("TENSOR")
       ->needs(skip);
   CLI::Option* gate = group

@@ -1,7 +1,6 @@
 #include "client/cli/tensor_literals.h"
 
 #include <cstdint>
-#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -24,28 +23,38 @@ std::vector<int64_t> ShapeOf(const json& list) {
   return shape;
 }
 
-// Numbers of `list` in order; false if it has another shape or holds something else.
-bool Flatten(const json& list, const std::vector<int64_t>& shape, size_t axis,
-             std::vector<double>* numbers, bool* whole) {
+struct Elements {
+  std::vector<const json*> items;
+  bool truths = true;  // All of them are; likewise:
+  bool integers = true;
+  bool numbers = true;
+
+  bool alike() const { return truths || numbers; }
+};
+
+// The elements of `list` in order; false if it has another shape.
+bool Flatten(const json& list, const std::vector<int64_t>& shape, size_t axis, Elements* elements) {
   if (axis == shape.size()) {
-    if (!list.is_number()) return false;
-    *whole = *whole && list.is_number_integer();
-    numbers->push_back(list.get<double>());
+    elements->truths = elements->truths && list.is_boolean();
+    elements->integers = elements->integers && list.is_number_integer();
+    elements->numbers = elements->numbers && list.is_number();
+    elements->items.push_back(&list);
     return true;
   }
   if (!list.is_array() || static_cast<int64_t>(list.size()) != shape[axis]) return false;
   for (const json& item : list) {
-    if (!Flatten(item, shape, axis + 1, numbers, whole)) return false;
+    if (!Flatten(item, shape, axis + 1, elements)) return false;
   }
   return true;
 }
 
 template <typename T>
-std::optional<AlignedBuffer> Stored(const std::vector<double>& numbers) {
-  AlignedBuffer buffer = AlignedBuffer::Allocate(static_cast<int64_t>(numbers.size() * sizeof(T)));
-  if (buffer.data() == nullptr) return std::nullopt;
+absl::StatusOr<AlignedBuffer> Stored(const Elements& elements) {
+  const auto count = static_cast<int64_t>(elements.items.size());
+  AlignedBuffer buffer = AlignedBuffer::Allocate(count * static_cast<int64_t>(sizeof(T)));
+  if (buffer.data() == nullptr) return absl::ResourceExhaustedError("no memory left");
   auto* to = reinterpret_cast<T*>(buffer.data());
-  for (const double number : numbers) *to++ = static_cast<T>(number);
+  for (const json* item : elements.items) *to++ = item->get<T>();
   return buffer;
 }
 
@@ -58,26 +67,29 @@ absl::StatusOr<TensorLiterals> ParseTensorLiterals(absl::string_view flag,
     const auto refuse = [&](absl::string_view problem) {
       return absl::InvalidArgumentError(absl::StrCat(
           flag, ": ", Quoted(text), ": ", problem,
-          "; allowed: NAME=LIST, the list of numbers or of equal lists, as ids=[0,0,1,1]"));
+          "; allowed: NAME=LIST, the list of numbers, of truth values or of equal lists, as "
+          "ids=[[0,0,1,1]]"));
     };
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) return refuse("no name");
     const json list = json::parse(text.substr(equals + 1), nullptr, /*allow_exceptions=*/false);
     if (!list.is_array()) return refuse("no list");
     const std::vector<int64_t> shape = ShapeOf(list);
-    std::vector<double> numbers;
-    bool whole = true;
+    Elements elements;
     const bool fits = !shape.empty() && static_cast<int>(shape.size()) <= kMaxRank &&
-                      Flatten(list, shape, 0, &numbers, &whole);
-    if (!fits) return refuse("not a list of numbers or of equal lists");
-    std::optional<AlignedBuffer> memory = whole ? Stored<int64_t>(numbers) : Stored<float>(numbers);
-    if (!memory.has_value()) return absl::ResourceExhaustedError("no memory left");
-    const TensorView view = {memory->data(), whole ? DType::kInt64 : DType::kFloat32,
-                             TensorLayout::Contiguous(shape)};
+                      Flatten(list, shape, 0, &elements) && elements.alike();
+    if (!fits) return refuse("not a list of numbers, of truth values or of equal lists");
+    const DType dtype = elements.truths     ? DType::kUint8
+                        : elements.integers ? DType::kInt64
+                                            : DType::kFloat32;
+    ATTN_ASSIGN_OR_RETURN(AlignedBuffer memory, elements.truths     ? Stored<uint8_t>(elements)
+                                                : elements.integers ? Stored<int64_t>(elements)
+                                                                    : Stored<float>(elements));
+    const TensorView view = {memory.data(), dtype, TensorLayout::Contiguous(shape)};
     if (!literals.tensors.emplace(text.substr(0, equals), view).second) {
       return refuse("the name stands twice");
     }
-    literals.memory.push_back(*std::move(memory));
+    literals.memory.push_back(std::move(memory));
   }
   return literals;
 }

@@ -74,7 +74,7 @@ absl::StatusOr<Tally> Verify(const Context& context, const std::vector<std::stri
   nlohmann::json cases = nlohmann::json::array();
   for (const std::string& file : files) {
     const CaseReport report = RunCaseFile(file, options, *client);
-    tally.Add(report.verdict);
+    tally.Add(report);
     if (context.json) {
       cases.push_back(ReportJson(report));
     } else {
@@ -82,14 +82,11 @@ absl::StatusOr<Tally> Verify(const Context& context, const std::vector<std::stri
     }
   }
   if (!context.json) {
-    std::cout << tally.Line() << std::endl;
+    std::cout << tally.Lines() << std::endl;
     return tally;
   }
-  const nlohmann::json result = {{"cases", std::move(cases)},
-                                 {"passed", tally.passed},
-                                 {"failed", tally.failed},
-                                 {"unsupported", tally.unsupported},
-                                 {"skipped", tally.skipped}};
+  nlohmann::json result = tally.Json();
+  result["cases"] = std::move(cases);
   std::cout << result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
   return tally;
 }
@@ -112,10 +109,11 @@ void AddVerifyCommand(CLI::App& app, Context& context) {
       "Every case is sent with its inputs widened to fp32 and as stored, and with its mask as an\n"
       "expression and as a tensor where it has both; softmax weights are asked for in a call of\n"
       "their own. What comes back is held against the limits of the case. A line a case: pass,\n"
-      "fail, unsupported or skipped (a kind of case that is not a call), with who served it; then\n"
-      "how many of each. Where several backends are asked, a case is unsupported if each of them\n"
-      "refuses some of it. A file that cannot be read, or is no case, counts as failed, with the\n"
-      "reason.\n\n"
+      "fail, unsupported or skipped (a kind of case that is not a call), with who served it and\n"
+      "who refused what; then a line a backend: how many cases it served in full, how many it\n"
+      "refused all or some of, and why; then how many cases came to what. Where several backends\n"
+      "are asked, a case is unsupported if each of them refuses some of it. A file that cannot be\n"
+      "read, or is no case, counts as failed, with the reason.\n\n"
       "Examples:\n"
       "  attn verify golden/dense --backend flash\n"
       "  attn verify golden/masks golden/modifiers --backend all\n"

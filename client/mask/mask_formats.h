@@ -10,11 +10,15 @@
 
 namespace attn {
 
+// `visible 62.50 %, sparsity 37.50 %, block sparsity 25.00 %`.
+std::string MaskFigures(const MaskPicture& picture);
+
 // One character a cell in UTF-8, between a frame and its axes: from ` ` (nothing is visible) over
 // `░▒▓` to `█` (everything is).
 std::string MaskText(const MaskPicture& picture);
 
-// A document of its own, one rectangle a run of equal cells, queries downwards; `title` above it.
+// A document of its own, one rectangle a run of equal cells, queries downwards; above it `title`
+// and, below that, the figures.
 std::string MaskSvg(const MaskPicture& picture, absl::string_view title);
 
 // Greyscale, `pixels` a cell, dark = visible. INTERNAL if libpng fails.

@@ -12,6 +12,9 @@ namespace {
 constexpr double kSide = 640;  // Of the longer side of the mask.
 constexpr double kMargin = 48;
 
+// The figures in letters of 12 are less than this wide; a narrow mask does not cut them off.
+constexpr double kTextWidth = 400;
+
 // Steps between nothing and everything: finer ones cannot be told apart.
 constexpr int kShades = 16;
 
@@ -39,14 +42,14 @@ std::string MaskSvg(const MaskPicture& picture, absl::string_view title) {
   const double scale = kSide / std::max(keys, queries);
   const double width = keys * scale;
   const double height = queries * scale;
+  const std::string figures = MaskFigures(picture);
   std::string svg = absl::StrFormat(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.1f %.1f\" role=\"img\" "
       "font-family=\"sans-serif\" font-size=\"12\">\n<title>%s</title>\n"
-      "<desc>%.4f of the elements are visible; block sparsity %.4f</desc>\n"
+      "<desc>%s</desc>\n"
       "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
-      width + 2 * kMargin, height + 2 * kMargin, Escaped(title), 1 - picture.sparsity(),
-      picture.block_sparsity());
-  absl::StrAppend(&svg, Label(kMargin, kMargin / 2, "start", title));
+      std::max(width, kTextWidth) + 2 * kMargin, height + 2 * kMargin, Escaped(title), figures);
+  absl::StrAppend(&svg, Label(kMargin, 18, "start", title), Label(kMargin, 36, "start", figures));
   for (int64_t row = 0; row < picture.rows; ++row) {
     const double y = kMargin + static_cast<double>(picture.query_begin(row)) * scale;
     const double bottom = kMargin + static_cast<double>(picture.query_begin(row + 1)) * scale;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "client/mask/mask_formats.h"
 
 namespace attn {
@@ -24,6 +25,12 @@ std::string Repeated(absl::string_view text, int64_t count) {
 }
 
 }  // namespace
+
+std::string MaskFigures(const MaskPicture& picture) {
+  return absl::StrFormat("visible %.2f %%, sparsity %.2f %%, block sparsity %.2f %%",
+                         100 * (1 - picture.sparsity()), 100 * picture.sparsity(),
+                         100 * picture.block_sparsity());
+}
 
 std::string MaskText(const MaskPicture& picture) {
   const std::string last_query = absl::StrCat(picture.query_len - 1);

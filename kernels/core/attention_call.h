@@ -37,6 +37,10 @@ struct AttentionCall {
   bool idle(int64_t b) const {
     return !idle_samples.empty() && idle_samples[static_cast<size_t>(b)];
   }
+
+  // Score elements of dense attention under `mask`, the problem's or a plan's, all heads of the
+  // samples that are not idle. As everywhere, what an expression hides counts.
+  double VisibleElements(const IntervalMask& mask) const;
 };
 
 }  // namespace attn

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "kernels/core/call_stages.h"
 #include "kernels/core/dtype.h"
 #include "kernels/core/mask.h"
@@ -71,6 +72,10 @@ struct AttentionProblem {
     return static_cast<double>(mask.VisibleElements()) * static_cast<double>(heads);
   }
 };
+
+// Of an output whose scores may be skipped nothing tells of one softmax: INVALID_ARGUMENT names
+// what of lse, weights and plan is wanted with it.
+absl::Status CheckSkippedOutputs(const AttentionProblem& problem);
 
 }  // namespace attn
 

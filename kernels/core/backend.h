@@ -45,8 +45,8 @@ class Execution {
   // Asked once, after every tile of the phases before it has run.
   virtual Phase phase(int index) = 0;
 
-  // Runs one tile. Distinct tiles of a phase run concurrently; the scratch belongs to the thread.
-  // The first error ends the call.
+  // Runs one tile. Distinct tiles of a phase run concurrently; the scratch belongs to the thread,
+  // and the caller has reset it. The first error ends the call.
   virtual absl::Status RunTile(int phase, int64_t tile, Scratch& scratch) = 0;
 
   // After all tiles; called once.

@@ -7,14 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/core/attention_problem.h"
 #include "kernels/core/ceil_divide.h"
+#include "kernels/core/flag_bits.h"
 #include "kernels/core/limits.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/core/tensor_view.h"
 
 namespace attn {
 namespace {
-
-constexpr int64_t kBitsPerWord = 64;
 
 template <typename... Parts>
 absl::Status Broken(const Parts&... what) {
@@ -92,7 +91,7 @@ absl::Status CheckBits(const BlockPlan& plan, int64_t query_block, int64_t index
   const auto k = static_cast<size_t>(entry.key_block);
   const int64_t rows = plan.q_offsets[q + 1] - plan.q_offsets[q];
   const int64_t keys = plan.k_offsets[k + 1] - plan.k_offsets[k];
-  const int64_t words = rows * CeilDivide(keys, kBitsPerWord);
+  const int64_t words = rows * CeilDivide(keys, kWordBits);
   const auto held = static_cast<int64_t>(plan.bit_tiles.size());
   if (entry.bits >= 0 && entry.bits <= held - words) return absl::OkStatus();
   return Broken("entries[", index, "].bits is ", entry.bits, ", allowed: a tile of ", words,
@@ -146,9 +145,43 @@ absl::Status CheckEdge(const char* name, int64_t block) {
   return Broken(name, " is ", block, ", allowed: ", kMinBlock, " to ", kMaxBlock);
 }
 
-absl::Status CheckMaskSize(const char* name, int64_t value, int64_t problem_value) {
+// Of what a plan evaluates.
+absl::Status CheckSize(const char* what, const char* unit, int64_t value, int64_t problem_value) {
   if (value == problem_value) return absl::OkStatus();
-  return Broken("mask is over ", value, " ", name, ", allowed: the problem's, ", problem_value);
+  return Broken(what, " is over ", value, " ", unit, ", allowed: the problem's, ", problem_value);
+}
+
+absl::Status CheckMask(const IntervalMask& mask, int64_t problem_batch, int64_t query_len,
+                       int64_t key_len) {
+  ATTN_RETURN_IF_ERROR(CheckSize("mask", "samples", mask.batch(), problem_batch));
+  ATTN_RETURN_IF_ERROR(CheckSize("mask", "queries", mask.query_len(), query_len));
+  return CheckSize("mask", "keys", mask.key_len(), key_len);
+}
+
+// `count` rows for `problem_count` samples or heads.
+absl::Status CheckApart(const char* name, int64_t count, int64_t problem_count, const char* what,
+                        bool tells_apart) {
+  if (!tells_apart || count == problem_count) return absl::OkStatus();
+  return Broken(name, " is ", count, ", allowed with a ", what,
+                " that tells them apart: ", problem_count);
+}
+
+absl::Status CheckPredicate(const BlockPlan& plan, const MaskSizes& problem) {
+  if (plan.mask != nullptr) {
+    const IntervalMask& mask = *plan.mask;
+    ATTN_RETURN_IF_ERROR(CheckMask(mask, problem.batch, problem.query_len, problem.key_len));
+    ATTN_RETURN_IF_ERROR(CheckApart("batch", plan.batch, problem.batch, "mask", mask.per_sample()));
+  }
+  if (plan.program == nullptr) return absl::OkStatus();
+  const MaskProgram& program = *plan.program;
+  const MaskSizes& sizes = program.sizes();
+  ATTN_RETURN_IF_ERROR(CheckSize("program", "samples", sizes.batch, problem.batch));
+  ATTN_RETURN_IF_ERROR(CheckSize("program", "heads", sizes.heads, problem.heads));
+  ATTN_RETURN_IF_ERROR(CheckSize("program", "queries", sizes.query_len, problem.query_len));
+  ATTN_RETURN_IF_ERROR(CheckSize("program", "keys", sizes.key_len, problem.key_len));
+  ATTN_RETURN_IF_ERROR(
+      CheckApart("batch", plan.batch, problem.batch, "program", program.per_sample()));
+  return CheckApart("heads", plan.heads, problem.heads, "program", program.per_head());
 }
 
 // Of entries [first, end) those of every key block once, ascending.
@@ -179,6 +212,7 @@ absl::Status BlockPlan::Validate(int64_t problem_batch, int64_t problem_heads, i
   ATTN_RETURN_IF_ERROR(CheckOffsets("q_offsets", q_offsets, query_len));
   ATTN_RETURN_IF_ERROR(CheckOffsets("k_offsets", k_offsets, key_len));
   ATTN_RETURN_IF_ERROR(CheckRowBegin(*this));
+  ATTN_RETURN_IF_ERROR(CheckPredicate(*this, {problem_batch, problem_heads, query_len, key_len}));
   return CheckEntries(*this);
 }
 
@@ -187,9 +221,7 @@ absl::Status ImplicitPlan::Validate(int64_t problem_batch, int64_t query_len,
   ATTN_RETURN_IF_ERROR(CheckEdge("block_q", block_q));
   ATTN_RETURN_IF_ERROR(CheckEdge("block_k", block_k));
   if (mask == nullptr) return Broken("mask is missing, allowed: the problem's");
-  ATTN_RETURN_IF_ERROR(CheckMaskSize("samples", mask->batch(), problem_batch));
-  ATTN_RETURN_IF_ERROR(CheckMaskSize("queries", mask->query_len(), query_len));
-  return CheckMaskSize("keys", mask->key_len(), key_len);
+  return CheckMask(*mask, problem_batch, query_len, key_len);
 }
 
 void ImplicitPlan::AppendRow(int64_t b, int64_t query_block,
@@ -235,6 +267,12 @@ BlockPlan ImplicitPlan::Materialise() const {
     }
   }
   return plan;
+}
+
+MaskPredicate PredicateOf(const Plan& plan, const AttentionProblem& problem) {
+  if (const auto* dense = std::get_if<ImplicitPlan>(&plan)) return {dense->mask, nullptr};
+  const auto& listed = std::get<BlockPlan>(plan);
+  return {listed.mask != nullptr ? listed.mask : &problem.mask, listed.program};
 }
 
 absl::Status ValidatePlan(const Plan& plan, const AttentionProblem& problem) {

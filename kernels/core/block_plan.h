@@ -8,11 +8,11 @@
 
 #include "absl/status/status.h"
 #include "kernels/core/mask.h"
+#include "kernels/core/mask_predicate.h"
 
 namespace attn {
 
 struct AttentionProblem;
-class MaskProgram;
 
 // How an engine treats the elements of one listed block.
 enum class BlockMask : uint8_t {
@@ -51,10 +51,11 @@ struct BlockPlan {
   // kBits tiles: query-major, one bit an element of (query block x key block), least significant
   // first, each query row starting a new word.
   std::vector<uint64_t> bit_tiles;
-  // What kPredicate blocks evaluate, both where both are there. Borrowed, they outlive the plan.
+  // What kPredicate blocks evaluate, both where both are there, over the problem's sizes. Borrowed,
+  // they outlive the plan. Rows of all samples, or of all heads, are shared only where neither
+  // tells them apart.
   const IntervalMask* mask = nullptr;    // Null = the problem's.
-  const MaskProgram* program = nullptr;  // Null = none. Rows of all heads, or of all samples, are
-                                         // shared only where it does not tell them apart.
+  const MaskProgram* program = nullptr;  // Null = none.
 
   int64_t query_blocks() const { return static_cast<int64_t>(q_offsets.size()) - 1; }
   int64_t key_blocks() const { return static_cast<int64_t>(k_offsets.size()) - 1; }
@@ -88,6 +89,9 @@ struct ImplicitPlan {
 };
 
 using Plan = std::variant<ImplicitPlan, BlockPlan>;
+
+// What decides inside kPredicate blocks, and in every row of an implicit plan.
+MaskPredicate PredicateOf(const Plan& plan, const AttentionProblem& problem);
 
 // The one validation of a plan that an engine is about to run on `problem`: no plan that passes it
 // leads an engine out of bounds.

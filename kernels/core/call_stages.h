@@ -40,7 +40,8 @@ enum class GateForm : uint8_t { kNone, kLinear, kSigmoid, kTwiceSigmoid };
 
 struct OutputGate {
   GateForm form = GateForm::kNone;
-  std::string tensor;  // [B, Sq, H]; packed [Sq, H]
+  // [B, Sq, H]; packed [Sq, H]; with replicated tokens [B, Sq + theirs, H], theirs last.
+  std::string tensor;
 };
 
 struct CallStages {

@@ -10,6 +10,8 @@
 
 namespace attn {
 
+inline constexpr int64_t kWordBits = 64;
+
 // Bits [0, count) set; count from 0 (none) to 64.
 constexpr uint64_t LowBits(int64_t count) {
   return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cassert>
-#include <limits>
 #include <span>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/core/limits.h"
+#include "kernels/core/saturating.h"
 #include "kernels/core/status_macros.h"
 
 namespace attn {
@@ -128,16 +128,6 @@ int64_t VisibleInBand(const Band& band) {
          SumOfClamped(band.from, band.from + rows, keys);
 }
 
-int64_t SaturatingAdd(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
-}
-
-int64_t SaturatingMultiply(int64_t a, int64_t b) {
-  int64_t product = 0;
-  return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<int64_t>::max() : product;
-}
-
 absl::Status ValidateSize(const char* name, int64_t size) {
   if (size >= 1 && size <= kMaxDimension) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -238,7 +228,13 @@ IntervalMask IntervalMask::FromRows(std::vector<Row> rows, int64_t samples, int6
   assert(samples == 1 || samples == batch);
   assert(static_cast<int64_t>(rows.size()) == samples * query_len);
   RowTable table = {.rows = std::move(rows), .samples = samples};
-  for (const Row& row : table.rows) table.elements += row.end - row.begin;
+  for (int64_t b = 0; b < samples; ++b) {
+    int64_t& elements = table.elements.emplace_back(0);
+    for (int64_t query = 0; query < query_len; ++query) {
+      const Row& row = table.rows[static_cast<size_t>(b * query_len + query)];
+      elements += row.end - row.begin;
+    }
+  }
   IntervalMask mask;
   mask.rows_ = std::make_shared<const RowTable>(std::move(table));
   mask.batch_ = batch;
@@ -307,22 +303,21 @@ int64_t IntervalMask::EndAlignedKey(int64_t b, int64_t query) const {
   return segment.key_end - (segment.query_end - query);
 }
 
+int64_t IntervalMask::VisibleElements(int64_t b) const {
+  if (rows_ != nullptr) return rows_->elements[rows_->samples == 1 ? 0 : static_cast<size_t>(b)];
+  if (!spec_->packed()) return VisibleInBand(BandOf(*spec_, SampleAt(*this, b)));
+  int64_t total = 0;  // Within Sq * Sk.
+  for (size_t i = 0; i + 1 < spec_->cu_seqlens_q.size(); ++i) {
+    total += VisibleInBand(BandOf(*spec_, SequenceAt(*spec_, i)));
+  }
+  return total;
+}
+
 int64_t IntervalMask::VisibleElements() const {
-  if (rows_ != nullptr) return SaturatingMultiply(rows_->elements, batch_ / rows_->samples);
-  int64_t total = 0;
-  if (spec_->packed()) {
-    for (size_t i = 0; i + 1 < spec_->cu_seqlens_q.size(); ++i) {
-      total = SaturatingAdd(total, VisibleInBand(BandOf(*spec_, SequenceAt(*spec_, i))));
-    }
-    return total;
-  }
   if (batch_ == 0) return 0;
-  if (spec_->q_lengths.empty() && spec_->k_lengths.empty()) {
-    return SaturatingMultiply(batch_, VisibleInBand(BandOf(*spec_, SampleAt(*this, 0))));
-  }
-  for (int64_t b = 0; b < batch_; ++b) {
-    total = SaturatingAdd(total, VisibleInBand(BandOf(*spec_, SampleAt(*this, b))));
-  }
+  if (!per_sample()) return SaturatingMultiply(batch_, VisibleElements(0));
+  int64_t total = 0;
+  for (int64_t b = 0; b < batch_; ++b) total = SaturatingAdd(total, VisibleElements(b));
   return total;
 }
 

@@ -94,8 +94,10 @@ class IntervalMask {
   // distances from. Of the caller's lengths and sequences; may lie outside [0, Sk).
   int64_t EndAlignedKey(int64_t b, int64_t query) const;
 
-  // Sum of VisibleKeys over all queries of all samples: score elements of one head. O(B), or O(N)
-  // when packed, whatever the lengths are; O(1) of rows one by one. Saturates at INT64_MAX.
+  // Sum of VisibleKeys over all queries of sample `b`: score elements of one head. O(1), or O(N)
+  // when packed, whatever the lengths are.
+  int64_t VisibleElements(int64_t b) const;
+  // Over all samples. O(B) where samples differ. Saturates at INT64_MAX.
   int64_t VisibleElements() const;
 
   // What the caller asked for; of rows one by one nothing.
@@ -105,7 +107,7 @@ class IntervalMask {
   struct RowTable {
     std::vector<Row> rows;  // [samples][Sq]
     int64_t samples = 1;
-    int64_t elements = 0;  // Of all of them.
+    std::vector<int64_t> elements;  // [samples]
   };
 
   // The rows of sample `b`, where there are rows.

@@ -32,9 +32,11 @@ int64_t FirstElement(const TensorView& view, int64_t b, int64_t head, int64_t qu
   return view.layout.rank == 4 ? row * view.dim(3) : row;
 }
 
-// Sets the bits of one row. Bits that are set already are those of the same row listed before.
+// Sets the bits of one row. Bits that are set already, there or in `others`, are those of the same
+// row listed before.
 absl::Status AddRow(const std::string& path, const BlockList& list, int64_t b, int64_t head,
-                    int64_t query_block, int64_t key_blocks, uint64_t* listed) {
+                    int64_t query_block, int64_t key_blocks, uint64_t* listed,
+                    const uint64_t* others) {
   const auto error = [&](const std::string& element, int64_t value, const std::string& allowed) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": ", element, " is ", value, ", allowed: ", allowed));
@@ -57,7 +59,7 @@ absl::Status AddRow(const std::string& path, const BlockList& list, int64_t b, i
     }
     uint64_t& word = listed[block / 64];
     const uint64_t bit = uint64_t{1} << (block % 64);
-    if ((word & bit) != 0) {
+    if (((word | others[block / 64]) & bit) != 0) {
       return error(where(), block, "a block that the row has not listed before, partial or full");
     }
     word |= bit;
@@ -76,9 +78,10 @@ std::string ElementText(const std::string& field, const std::string& tensor, con
   return absl::StrCat(field, " ", Quoted(tensor), "[", absl::StrJoin(index, ", "), "]");
 }
 
-absl::StatusOr<program_op::Blocks> BindBlockLists(const std::string& path,
-                                                  const mask_op::Blocks& op, const MaskSizes& sizes,
-                                                  const TensorMap& tensors) {
+absl::StatusOr<std::vector<program_op::Blocks>> BindBlockLists(const std::string& path,
+                                                               const mask_op::Blocks& op,
+                                                               const MaskSizes& sizes,
+                                                               const TensorMap& tensors) {
   const auto tensor = [&](const std::string& name) -> const TensorView& {
     return tensors.find(name)->second;
   };
@@ -98,18 +101,25 @@ absl::StatusOr<program_op::Blocks> BindBlockLists(const std::string& path,
   }
   const int64_t rows = blocks.query_blocks();
   const int64_t words = blocks.words_per_row();
-  blocks.listed.resize(static_cast<size_t>(blocks.batch * blocks.heads * rows * words));
-  uint64_t* listed = blocks.listed.data();
+  std::vector<program_op::Blocks> tables(static_cast<size_t>(op.tables()), blocks);
+  for (program_op::Blocks& table : tables) {
+    table.listed.resize(static_cast<size_t>(blocks.batch * blocks.heads * rows * words));
+  }
+  uint64_t* const partial = tables.front().listed.data();
+  uint64_t* const full = tables.back().listed.data();
+  int64_t word = 0;
   for (int64_t b = 0; b < blocks.batch; ++b) {
     for (int64_t head = 0; head < blocks.heads; ++head) {
-      for (int64_t row = 0; row < rows; ++row, listed += words) {
+      for (int64_t row = 0; row < rows; ++row, word += words) {
         for (const BlockList& list : lists) {
-          ATTN_RETURN_IF_ERROR(AddRow(path, list, b, head, row, blocks.key_blocks(), listed));
+          uint64_t* const own = &list == &lists.front() ? partial : full;
+          ATTN_RETURN_IF_ERROR(
+              AddRow(path, list, b, head, row, blocks.key_blocks(), own + word, partial + word));
         }
       }
     }
   }
-  return blocks;
+  return tables;
 }
 
 }  // namespace attn

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "kernels/core/mask_expression.h"
@@ -17,11 +18,13 @@ namespace attn {
 std::string ElementText(const std::string& field, const std::string& tensor, const TensorView& view,
                         int64_t element);
 
+// op.tables() of them: all listed blocks, or partial ones and full ones apart.
 // INVALID_ARGUMENT if a count or an index is out of range or a row lists a block twice, be it as
 // partial or as full. Shapes have been checked; q_begin and kv_begin stay 0.
-absl::StatusOr<program_op::Blocks> BindBlockLists(const std::string& path,
-                                                  const mask_op::Blocks& op, const MaskSizes& sizes,
-                                                  const TensorMap& tensors);
+absl::StatusOr<std::vector<program_op::Blocks>> BindBlockLists(const std::string& path,
+                                                               const mask_op::Blocks& op,
+                                                               const MaskSizes& sizes,
+                                                               const TensorMap& tensors);
 
 }  // namespace attn
 

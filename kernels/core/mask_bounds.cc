@@ -1,9 +1,6 @@
 #include "kernels/core/mask_bounds.h"
 
 #include <algorithm>
-#include <optional>
-#include <span>
-#include <utility>
 #include <variant>
 
 #include "kernels/core/ceil_divide.h"
@@ -18,35 +15,6 @@ ValueRange TokensAt(int64_t begin, int64_t end, int64_t shift) {
 ValueRange Chunks(const ValueRange& positions, int64_t start, int64_t chunk) {
   return {ChunkOf(positions.least, start, chunk), ChunkOf(positions.largest, start, chunk), false,
           positions.gapless};
-}
-
-int64_t OfSample(const std::vector<int64_t>& values, int64_t b) {
-  return values[values.size() == 1 ? 0 : static_cast<size_t>(b)];
-}
-
-int64_t OfHead(const std::vector<int64_t>& values, int64_t head, int64_t otherwise) {
-  return values.empty() ? otherwise : values[static_cast<size_t>(head)];
-}
-
-std::span<const ProgramNode> ArgsOf(const ProgramNode& node) {
-  const auto args = [](const auto& op) -> std::span<const ProgramNode> {
-    if constexpr (requires { op.args; }) {
-      return op.args;
-    } else if constexpr (requires { op.arg; }) {
-      return op.arg;
-    } else {
-      return {};
-    }
-  };
-  return std::visit(args, node.op);
-}
-
-bool ReadsTokens(const ProgramNode& node) {
-  const auto* dense = std::get_if<program_op::Dense>(&node.op);
-  return (dense != nullptr && KeyFlagsOf(*dense).has_value()) ||
-         std::holds_alternative<program_op::SameId>(node.op) ||
-         std::holds_alternative<program_op::KeyFlag>(node.op) ||
-         std::holds_alternative<program_op::Remap>(node.op);
 }
 
 // Bits [begin, end) of a row of words: whether some are set, whether all are.
@@ -131,188 +99,102 @@ MaskVerdict OverFunction(const BoundMaskFunction& function, int64_t b, int64_t h
 
 }  // namespace
 
-MaskBounds::MaskBounds(const MaskProgram& program, int64_t block_q, int64_t block_k)
-    : program_(program), block_q_(block_q), block_k_(block_k), root_(Mirror(program.root())) {
-  int64_t blocks = CeilDivide(program.sizes().key_len, block_k);
-  level_sizes_.push_back(blocks);
-  for (; blocks > 1; level_sizes_.push_back(blocks)) blocks = CeilDivide(blocks, 2);
-  tables_.resize(static_cast<size_t>(program.per_sample() ? program.sizes().batch : 1));
-}
+class MaskBounds::Visitor {
+ public:
+  Visitor(const MaskBounds& bounds, const Rectangle& at) : bounds_(bounds), at_(at) {}
 
-MaskBounds::Node MaskBounds::Mirror(const ProgramNode& node) {
-  Node mirrored;
-  mirrored.node = &node;
-  if (ReadsTokens(node)) mirrored.table = table_count_++;
-  for (const ProgramNode& arg : ArgsOf(node)) mirrored.args.push_back(Mirror(arg));
-  return mirrored;
-}
+  MaskVerdict Visit(const Node& node) const {
+    return std::visit([&](const auto& op) { return Of(node, op); }, node.node->op);
+  }
 
-void MaskBounds::Build(int64_t sample) {
-  tables_[static_cast<size_t>(sample)].resize(static_cast<size_t>(table_count_));
-  BuildNode(root_, sample, TokenAxis(program_.sizes().query_len, program_.q_offset()),
-            TokenAxis(program_.sizes().key_len, program_.kv_offset()));
-}
-
-template <typename ValueOf>
-void MaskBounds::BuildTable(const Node& node, int64_t sample, const TokenAxis& queries,
-                            const TokenAxis& keys, const ValueOf& value_of) {
-  // Tokens that stand nowhere are the remap's to hide, and no concern of what is below it.
-  const auto ranges_of = [&](const TokenAxis& axis, int64_t block) {
-    std::vector<ValueRange> ranges(static_cast<size_t>(CeilDivide(axis.count(), block)));
-    for (int64_t token = 0; token < axis.count(); ++token) {
-      if (!axis.stands(token)) continue;
-      ValueRange& range = ranges[static_cast<size_t>(token / block)];
-      const std::optional<int64_t> value = value_of(axis.position(token));
-      if (value.has_value()) {
-        range.Add(*value);
-      } else {
-        range.missing = true;
-      }
+ private:
+  MaskVerdict Of(const Node&, const program_op::Band& band) const {
+    return Between(at_.distances(), band.first(at_.head), band.last(at_.head));
+  }
+  MaskVerdict Of(const Node&, const program_op::QueryAtLeastZero&) const {
+    return Between(at_.q, 0, kNoBound);
+  }
+  MaskVerdict Of(const Node&, const program_op::SameChunk& op) const {
+    const int64_t start = op.start.of(at_.b);
+    return Equal(Chunks(at_.q, start, op.chunk), Chunks(at_.kv, start, op.chunk));
+  }
+  MaskVerdict Of(const Node& node, const program_op::SameId&) const {
+    return Equal(queries(node), keys(node));
+  }
+  MaskVerdict Of(const Node& node, const program_op::KeyFlag&) const {
+    return Between(keys(node), 1, 1);
+  }
+  MaskVerdict Of(const Node&, const program_op::KeyBelow& op) const {
+    return Between(at_.kv, 0, op.length.of(at_.b) - 1);
+  }
+  MaskVerdict Of(const Node& node, const program_op::Dense&) const {
+    return node.keys != kNone ? Between(keys(node), 1, 1) : MaskVerdict{};
+  }
+  MaskVerdict Of(const Node&, const program_op::Blocks& op) const {
+    return OverBlocks(op, at_.b, at_.head, at_.q, at_.kv);
+  }
+  MaskVerdict Of(const Node&, const program_op::Function& op) const {
+    return OverFunction(*op.function, at_.b, at_.head, at_.q, at_.kv);
+  }
+  MaskVerdict Of(const Node& node, const program_op::All&) const {
+    MaskVerdict verdict = MaskVerdict::All();
+    for (const Node& arg : node.args) {
+      verdict = verdict.And(Visit(arg));
+      if (verdict.none()) break;
     }
-    return ranges;
-  };
-  Table& table = tables_[static_cast<size_t>(sample)][static_cast<size_t>(node.table)];
-  table.queries = ranges_of(queries, block_q_);
-  table.keys.push_back(ranges_of(keys, block_k_));
-  for (int level = 1; level < levels(); ++level) {
-    const std::vector<ValueRange>& below = table.keys.back();
-    std::vector<ValueRange> merged(static_cast<size_t>(size(level)));
-    for (size_t i = 0; i < below.size(); ++i) merged[i / 2].Merge(below[i]);
-    table.keys.push_back(std::move(merged));
+    return verdict;
   }
-}
+  MaskVerdict Of(const Node& node, const program_op::Any&) const {
+    MaskVerdict verdict = MaskVerdict::All();  // Of what every argument hides.
+    for (const Node& arg : node.args) {
+      verdict = verdict.And(Visit(arg).Not());
+      if (verdict.none()) break;
+    }
+    return verdict.Not();
+  }
+  MaskVerdict Of(const Node& node, const program_op::Not&) const {
+    return Visit(node.args.front()).Not();
+  }
+  MaskVerdict Of(const Node& node, const program_op::Offset& op) const {
+    Rectangle below = at_;
+    below.q = at_.q.Shifted(op.q);
+    below.kv = at_.kv.Shifted(op.kv);
+    return Visitor(bounds_, below).Visit(node.args.front());
+  }
+  MaskVerdict Of(const Node& node, const program_op::Remap&) const {
+    Rectangle below = at_;
+    below.q = queries(node);
+    below.kv = keys(node);
+    if (below.q.none() || below.kv.none()) return MaskVerdict::None();
+    MaskVerdict verdict = Visitor(bounds_, below).Visit(node.args.front());
+    if (below.q.missing || below.kv.missing) verdict.may_hide = verdict.hides = true;
+    return verdict;
+  }
 
-void MaskBounds::BuildNode(const Node& node, int64_t sample, const TokenAxis& queries,
-                           const TokenAxis& keys) {
-  using Value = std::optional<int64_t>;
-  if (const auto* offset = std::get_if<program_op::Offset>(&node.node->op)) {
-    return BuildNode(node.args.front(), sample, queries.Shifted(offset->q),
-                     keys.Shifted(offset->kv));
+  int64_t sample() const { return bounds_.key_tiles_.samples() == 1 ? 0 : at_.b; }
+  const ValueRange& queries(const Node& node) const {
+    return bounds_.RangesOf(sample())[node.queries + at_.query_block];
   }
-  if (const auto* remap = std::get_if<program_op::Remap>(&node.node->op)) {
-    const IndexTable& positions = remap->positions;
-    BuildTable(node, sample, queries, keys, [&](int64_t at) -> Value {
-      return positions.Has(at) ? Value(positions.at(sample, at)) : std::nullopt;
-    });
-    return BuildNode(node.args.front(), sample, queries.Remapped(positions, sample),
-                     keys.Remapped(positions, sample));
+  const ValueRange& keys(const Node& node) const {
+    return bounds_.Level(sample(), node.keys, at_.keys.level)[at_.keys.index];
   }
-  if (const auto* same = std::get_if<program_op::SameId>(&node.node->op)) {
-    return BuildTable(node, sample, queries, keys, [&](int64_t at) -> Value {
-      if (!same->ids.Has(at)) return std::nullopt;
-      const int64_t id = same->ids.at(sample, at);
-      return same->negative_is_none && id < 0 ? std::nullopt : Value(id);
-    });
-  }
-  const auto build_flags = [&](const IndexTable& flags, const TokenAxis& flagged) {
-    BuildTable(node, sample, TokenAxis(0, 0), flagged, [&](int64_t at) -> Value {
-      return flags.Has(at) && flags.at(sample, at) != 0 ? 1 : 0;
-    });
-  };
-  if (const auto* flag = std::get_if<program_op::KeyFlag>(&node.node->op)) {
-    return build_flags(flag->flags, keys);
-  }
-  if (const auto* dense = std::get_if<program_op::Dense>(&node.node->op);
-      dense && node.table >= 0) {
-    return build_flags(*KeyFlagsOf(*dense), keys.Shifted(-dense->kv_begin));
-  }
-  for (const Node& arg : node.args) BuildNode(arg, sample, queries, keys);
-}
+
+  const MaskBounds& bounds_;
+  const Rectangle& at_;
+};
 
 MaskVerdict MaskBounds::Over(int64_t b, int64_t head, int64_t query_block, KeyBlocks keys) const {
   const int64_t query_end = std::min((query_block + 1) * block_q_, program_.sizes().query_len);
   const int64_t key_begin = (keys.index << keys.level) * block_k_;
   const int64_t key_end =
       std::min(((keys.index + 1) << keys.level) * block_k_, program_.sizes().key_len);
-  return Visit(root_, {b, head, query_block, keys,
-                       TokensAt(query_block * block_q_, query_end, program_.q_offset()),
-                       TokensAt(key_begin, key_end, program_.kv_offset())});
-}
-
-MaskVerdict MaskBounds::Visit(const Node& node, const Rectangle& at) const {
-  struct Visitor {
-    MaskVerdict operator()(const program_op::Band& band) const {
-      return Between(at.distances(), OfHead(band.per_head_from, at.head, band.from),
-                     OfHead(band.per_head_to, at.head, band.to));
-    }
-    MaskVerdict operator()(const program_op::QueryAtLeastZero&) const {
-      return Between(at.q, 0, kNoBound);
-    }
-    MaskVerdict operator()(const program_op::SameChunk& op) const {
-      const int64_t start = OfSample(op.start, at.b);
-      return Equal(Chunks(at.q, start, op.chunk), Chunks(at.kv, start, op.chunk));
-    }
-    MaskVerdict operator()(const program_op::SameId&) const { return Equal(queries(), keys()); }
-    MaskVerdict operator()(const program_op::KeyFlag&) const { return Between(keys(), 1, 1); }
-    MaskVerdict operator()(const program_op::KeyBelow& op) const {
-      return Between(at.kv, 0, OfSample(op.length, at.b) - 1);
-    }
-    MaskVerdict operator()(const program_op::Dense&) const {
-      return node.table >= 0 ? Between(keys(), 1, 1) : MaskVerdict{};
-    }
-    MaskVerdict operator()(const program_op::Blocks& op) const {
-      return OverBlocks(op, at.b, at.head, at.q, at.kv);
-    }
-    MaskVerdict operator()(const program_op::Function& op) const {
-      return OverFunction(*op.function, at.b, at.head, at.q, at.kv);
-    }
-    MaskVerdict operator()(const program_op::All&) const {
-      MaskVerdict verdict = MaskVerdict::All();
-      for (const Node& arg : node.args) {
-        verdict = verdict.And(bounds.Visit(arg, at));
-        if (verdict.none()) break;
-      }
-      return verdict;
-    }
-    MaskVerdict operator()(const program_op::Any&) const {
-      MaskVerdict verdict = MaskVerdict::All();  // Of what every argument hides.
-      for (const Node& arg : node.args) {
-        verdict = verdict.And(bounds.Visit(arg, at).Not());
-        if (verdict.none()) break;
-      }
-      return verdict.Not();
-    }
-    MaskVerdict operator()(const program_op::Not&) const {
-      return bounds.Visit(node.args.front(), at).Not();
-    }
-    MaskVerdict operator()(const program_op::Offset& op) const {
-      Rectangle below = at;
-      below.q = at.q.Shifted(op.q);
-      below.kv = at.kv.Shifted(op.kv);
-      return bounds.Visit(node.args.front(), below);
-    }
-    MaskVerdict operator()(const program_op::Remap&) const {
-      if (queries().none() || keys().none()) return MaskVerdict::None();
-      Rectangle below = at;
-      below.q = queries();
-      below.kv = keys();
-      MaskVerdict verdict = bounds.Visit(node.args.front(), below);
-      if (queries().missing || keys().missing) verdict.may_hide = verdict.hides = true;
-      return verdict;
-    }
-
-    const Table& table() const {
-      const size_t sample = bounds.samples() == 1 ? 0 : static_cast<size_t>(at.b);
-      return bounds.tables_[sample][static_cast<size_t>(node.table)];
-    }
-    const ValueRange& queries() const {
-      return table().queries[static_cast<size_t>(at.query_block)];
-    }
-    const ValueRange& keys() const {
-      return table().keys[static_cast<size_t>(at.keys.level)][static_cast<size_t>(at.keys.index)];
-    }
-
-    const MaskBounds& bounds;
-    const Node& node;
-    const Rectangle& at;
-  };
-  return std::visit(Visitor{*this, node, at}, node.node->op);
-}
-
-double MaskBounds::Bytes(int64_t samples, int64_t nodes, int64_t query_blocks, int64_t key_blocks) {
-  const double ranges = static_cast<double>(query_blocks) + 2.0 * static_cast<double>(key_blocks) +
-                        64.0;  // Levels round up.
-  return static_cast<double>(samples) * static_cast<double>(nodes) * ranges * sizeof(ValueRange);
+  const Rectangle at = {b,
+                        head,
+                        query_block,
+                        keys,
+                        TokensAt(query_block * block_q_, query_end, program_.q_offset()),
+                        TokensAt(key_begin, key_end, program_.kv_offset())};
+  return Visitor(*this, at).Visit(root_);
 }
 
 }  // namespace attn

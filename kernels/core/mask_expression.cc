@@ -32,6 +32,7 @@ constexpr const char* kNames[] = {"causal",
 static_assert(std::size(kNames) == std::variant_size_v<decltype(MaskNode::op)>);
 
 struct ArgsVisitor {
+  const std::vector<MaskNode>* operator()(const mask_op::Blocks& op) const { return &op.partial; }
   const std::vector<MaskNode>* operator()(const mask_op::All& op) const { return &op.args; }
   const std::vector<MaskNode>* operator()(const mask_op::Any& op) const { return &op.args; }
   const std::vector<MaskNode>* operator()(const mask_op::Not& op) const { return &op.arg; }
@@ -72,6 +73,8 @@ struct TensorsVisitor {
 };
 
 }  // namespace
+
+int mask_op::Blocks::tables() const { return partial.empty() || full_kv_indices.empty() ? 1 : 2; }
 
 const char* Name(const MaskNode& node) { return kNames[node.op.index()]; }
 

@@ -59,6 +59,10 @@ struct Blocks {
   std::string kv_indices;          // [B, H or 1, Nq, up to Nk]
   std::string full_kv_num_blocks;  // Both or neither.
   std::string full_kv_indices;
+  std::vector<MaskNode> partial;  // Of partial blocks; none (every element) or one.
+
+  // Tables of bits that it is bound to: where `partial` tells the two kinds of blocks apart, 2.
+  int tables() const;
 };
 struct Function {
   std::string name;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "kernels/core/ceil_divide.h"
 #include "kernels/core/limits.h"
+#include "kernels/core/mask_expression_reach.h"
 #include "kernels/core/nearest_name.h"
 #include "kernels/core/status_macros.h"
 
@@ -224,6 +225,9 @@ absl::Status Checker::CheckTensor(const std::string& path, const std::string& fi
 absl::Status Checker::Check(const std::string& path, const mask_op::Blocks& op) {
   ATTN_RETURN_IF_ERROR(CheckBetween(path, "block_q", op.block_q, 1, kMaxDimension));
   ATTN_RETURN_IF_ERROR(CheckBetween(path, "block_kv", op.block_kv, 1, kMaxDimension));
+  if (op.partial.size() > 1) {
+    return Error(path, absl::StrCat("has ", op.partial.size(), " args, allowed: 0 or 1"));
+  }
   const int64_t rows = CeilDivide(sizes_.query_len, op.block_q);
   const int64_t width = CeilDivide(sizes_.key_len, op.block_kv);
   const std::vector<Axis> counts = {Samples(), Heads(), {Axis::kExactly, rows}};
@@ -249,13 +253,14 @@ absl::Status Checker::Check(const std::string& path, const mask_op::Blocks& op) 
   }
   // A row of few entries stands for a bit of every block; a product that overflows is too many.
   const auto blocks = CheckedElementCount(std::vector{samples, heads, rows, width});
-  if (!blocks.has_value() || *blocks > kMaxMaskBlocks - blocks_) {
-    return Error(
-        path, absl::StrCat("has [", samples, ", ", heads, ", ", rows, ", ", width,
-                           "] blocks, allowed: ", kMaxMaskBlocks, " of all block lists together"));
+  const int64_t tables = op.tables();
+  if (!blocks.has_value() || *blocks > (kMaxMaskBlocks - blocks_) / tables) {
+    return Error(path, absl::StrCat("has ", tables == 2 ? "twice [" : "[", samples, ", ", heads,
+                                    ", ", rows, ", ", width, "] blocks, allowed: ", kMaxMaskBlocks,
+                                    " of all block lists together"));
   }
-  blocks_ += *blocks;
-  summary_.program_bytes += samples * heads * rows * CeilDivide(width, 64) * 8;
+  blocks_ += tables * *blocks;
+  summary_.program_bytes += tables * samples * heads * rows * CeilDivide(width, 64) * 8;
   return absl::OkStatus();
 }
 
@@ -298,6 +303,7 @@ absl::StatusOr<MaskSummary> CheckMaskExpression(const MaskExpressionSpec& spec,
   }
   Checker checker(sizes, tensors, functions);
   ATTN_RETURN_IF_ERROR(checker.CheckNode(PathOfRoot(spec.root), spec.root));
+  ATTN_RETURN_IF_ERROR(CheckMaskReach(spec, sizes, tensors));
   return checker.summary();
 }
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/core/tensor_view.h"
 
@@ -31,6 +32,10 @@ class BoundMaskFunction {
                             int64_t /*kv_begin*/, int64_t /*kv_end*/) const {
     return MaskExtent::kSome;
   }
+
+  // The first failure of the above, which then answered "hidden" and kSome. Whoever evaluates asks
+  // when all is evaluated, before any result is given away.
+  virtual absl::Status status() const { return absl::OkStatus(); }
 };
 
 struct MaskFunctionInfo {

@@ -16,15 +16,17 @@ namespace attn {
 struct MaskPlanOptions {
   int64_t block_q = 128;  // kMinBlock to kMaxBlock
   int64_t block_k = 128;
-  // A mask of one interval a query stays an ImplicitPlan of these blocks; false = every plan is
-  // listed.
+  // A mask of one interval a query stays an ImplicitPlan; false = every plan is listed.
   bool implicit_intervals = true;
+  // Blocks of an implicit plan; 0 = those above. Engines cut it anew: larger ones cost it nothing.
+  int64_t implicit_block_q = 0;
+  int64_t implicit_block_k = 0;
 };
 
 // The plan lists a block iff some element of it is visible, full iff all are, else kPredicate. Its
 // batch and heads are 1 where neither intervals nor expression tell samples or heads apart. Its
-// tensors are read in a first phase of one tile, whose errors are MaskProgram::Bind's. A call
-// without an expression is planned as well.
+// tensors are checked in a first phase of one tile, whose errors are MaskProgram::Bind's; all other
+// tiles are of bounded work. A call without an expression is planned as well.
 std::unique_ptr<Planning> PlanMask(const AttentionCall& call, const MaskPlanOptions& options);
 
 // Memory that planning takes and leaves in the plan, at most and roughly, for admission. Plans of

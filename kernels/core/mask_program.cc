@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <variant>
 
 #include "kernels/core/ceil_divide.h"
 #include "kernels/core/mask_tile.h"
+#include "kernels/core/status_macros.h"
 
 namespace attn {
 namespace {
@@ -20,7 +22,40 @@ void AppendColumns(const TokenRange& keys, int64_t kv_offset, ColumnRuns& runs) 
   }
 }
 
+absl::Status StatusOf(const ProgramNode& node);
+
+absl::Status StatusOf(const std::vector<ProgramNode>& nodes) {
+  for (const ProgramNode& node : nodes) ATTN_RETURN_IF_ERROR(StatusOf(node));
+  return absl::OkStatus();
+}
+
+absl::Status StatusOf(const ProgramNode& node) {
+  return std::visit(
+      [](const auto& op) {
+        if constexpr (requires { op.function->status(); }) return op.function->status();
+        if constexpr (requires { op.args; }) return StatusOf(op.args);
+        if constexpr (requires { op.arg; }) return StatusOf(op.arg);
+        return absl::OkStatus();
+      },
+      node.op);
+}
+
 }  // namespace
+
+absl::Status MaskProgram::status() const { return StatusOf(root_); }
+
+std::span<const ProgramNode> ArgsOf(const ProgramNode& node) {
+  const auto args = [](const auto& op) -> std::span<const ProgramNode> {
+    if constexpr (requires { op.args; }) {
+      return op.args;
+    } else if constexpr (requires { op.arg; }) {
+      return op.arg;
+    } else {
+      return {};
+    }
+  };
+  return std::visit(args, node.op);
+}
 
 void MaskProgram::Evaluate(int64_t b, int64_t head, const TokenRange& queries,
                            const TokenRange& keys, uint64_t* words, int64_t words_per_query) const {

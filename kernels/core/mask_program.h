@@ -8,8 +8,11 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
+#include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/core/index_table.h"
 #include "kernels/core/mask_expression.h"
@@ -25,17 +28,25 @@ inline constexpr int64_t kNoBound = int64_t{1} << 61;
 // The tree, lowered to few kinds of nodes. q and kv are absolute positions.
 struct ProgramNode;
 namespace program_op {
-struct Band {  // from <= kv - q <= to
+// A number for all samples or heads, or one of each, read where it lies.
+struct Number {
+  int64_t shared = 0;
+  IndexTable each = {};  // Rank 1, in place of `shared`; of length 0 = none.
+
+  int64_t of(int64_t index) const { return each.Has(0) ? each.at(index, 0) : shared; }
+};
+struct Band {  // first <= kv - q <= last
   int64_t from = -kNoBound;
   int64_t to = kNoBound;
-  // [H] instead of `from`, instead of `to`; empty = one for all heads.
-  std::vector<int64_t> per_head_from = {};
-  std::vector<int64_t> per_head_to = {};
+  Number wider = {};  // Of the head: both ends are that much further out.
+
+  int64_t first(int64_t head) const { return from - wider.of(head); }
+  int64_t last(int64_t head) const { return to + wider.of(head); }
 };
 struct QueryAtLeastZero {};
 struct SameChunk {
   int64_t chunk = 1;
-  std::vector<int64_t> start;  // [B or 1]
+  Number start = {};  // Of the sample.
 };
 struct SameId {
   IndexTable ids;
@@ -45,8 +56,8 @@ struct SameId {
 struct KeyFlag {  // kv stands in the table and its flag is set.
   IndexTable flags;
 };
-struct KeyBelow {               // 0 <= kv < length
-  std::vector<int64_t> length;  // [B or 1]
+struct KeyBelow {      // 0 <= kv < length
+  Number length = {};  // Of the sample.
 };
 struct Dense {
   TensorView mask;  // Rank 4; q and kv count from the call's first tokens after these:
@@ -107,6 +118,9 @@ struct ProgramNode {
       op;
 };
 
+// The arguments of a node; empty for a leaf.
+std::span<const ProgramNode> ArgsOf(const ProgramNode& node);
+
 // Immutable once bound, read by all threads. Borrows the call's tensors and the mask functions.
 class MaskProgram {
  public:
@@ -129,6 +143,9 @@ class MaskProgram {
   // words beyond those of the keys are left alone. Any size; takes a few KiB of stack a level.
   void Evaluate(int64_t b, int64_t head, const TokenRange& queries, const TokenRange& keys,
                 uint64_t* words, int64_t words_per_query) const;
+
+  // Of its mask functions (BoundMaskFunction::status), the first that failed.
+  absl::Status status() const;
 
  private:
   MaskProgram() = default;

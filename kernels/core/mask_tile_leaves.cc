@@ -112,16 +112,11 @@ void FillByKey(const MaskTile& tile, MaskTileBits& bits, const KeyOf& key_of, co
 
 int64_t FloorDivide(int64_t a, int64_t divisor) { return a / divisor - (a % divisor < 0 ? 1 : 0); }
 
-int64_t OfSample(const std::vector<int64_t>& values, int64_t b) {
-  return values[values.size() == 1 ? 0 : static_cast<size_t>(b)];
-}
-
 }  // namespace
 
 void EvaluateLeaf(const program_op::Band& op, const MaskTile& tile, MaskTileBits& bits) {
-  const auto head = static_cast<size_t>(tile.head);
-  const int64_t from = op.per_head_from.empty() ? op.from : op.per_head_from[head];
-  const int64_t to = op.per_head_to.empty() ? op.to : op.per_head_to[head];
+  const int64_t from = op.first(tile.head);
+  const int64_t to = op.last(tile.head);
   FillRanges(tile, bits, [&](int64_t q) { return PositionRange{q + from, q + to + 1}; });
 }
 
@@ -132,7 +127,7 @@ void EvaluateLeaf(const program_op::QueryAtLeastZero&, const MaskTile& tile, Mas
 }
 
 void EvaluateLeaf(const program_op::SameChunk& op, const MaskTile& tile, MaskTileBits& bits) {
-  const int64_t start = OfSample(op.start, tile.b);
+  const int64_t start = op.start.of(tile.b);
   PositionRange chunk;  // Of the row before: divisions are slow, and rows mostly share it.
   FillRanges(tile, bits, [&](int64_t q) {
     if (q < chunk.from || q >= chunk.to) {
@@ -144,7 +139,7 @@ void EvaluateLeaf(const program_op::SameChunk& op, const MaskTile& tile, MaskTil
 }
 
 void EvaluateLeaf(const program_op::KeyBelow& op, const MaskTile& tile, MaskTileBits& bits) {
-  const int64_t length = OfSample(op.length, tile.b);
+  const int64_t length = op.length.of(tile.b);
   FillRanges(tile, bits, [&](int64_t) { return PositionRange{0, length}; });
 }
 

@@ -22,7 +22,8 @@ class Planning {
   // Asked once, after every tile of the phases before has run.
   virtual int64_t tiles(int phase) = 0;
 
-  // Distinct tiles of a phase run concurrently; the scratch belongs to the thread.
+  // Distinct tiles of a phase run concurrently; the scratch belongs to the thread, and the caller
+  // has reset it.
   virtual absl::Status RunTile(int phase, int64_t tile, Scratch& scratch) = 0;
 
   // After all tiles, once. The plan may borrow from the planning, which outlives it.

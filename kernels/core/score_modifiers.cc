@@ -17,15 +17,6 @@ std::string BracketedShape(std::span<const int64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
 
-// Engines compute with it in fp32, where a smaller one would be 0 and a larger one infinite.
-absl::Status CheckSoftcap(double softcap) {
-  constexpr double kSmallest = std::numeric_limits<float>::min();
-  constexpr double kLargest = std::numeric_limits<float>::max();
-  if (softcap == 0 || (softcap >= kSmallest && softcap <= kLargest)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("modifiers.softcap is ", softcap, ", allowed: ", kSmallest, " to ", kLargest));
-}
-
 // Its shape is not looked at.
 absl::StatusOr<TensorView> FindModifierTensor(const char* field, const std::string& name,
                                               const TensorMap& tensors) {
@@ -78,9 +69,18 @@ absl::Status CheckPerHead(const char* field, const std::string& name, bool per_s
 
 }  // namespace
 
+// Engines compute with it in fp32, where a smaller one would be 0 and a larger one infinite.
+absl::Status CheckSoftcap(double softcap) {
+  constexpr double kSmallest = std::numeric_limits<float>::min();
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  if (softcap >= kSmallest && softcap <= kLargest) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("modifiers.softcap is ", softcap, ", allowed: ", kSmallest, " to ", kLargest));
+}
+
 absl::Status CheckScoreModifiers(const ScoreModifiers& modifiers, const MaskSizes& sizes,
                                  const TensorMap& tensors) {
-  ATTN_RETURN_IF_ERROR(CheckSoftcap(modifiers.softcap));
+  if (modifiers.softcap != 0) ATTN_RETURN_IF_ERROR(CheckSoftcap(modifiers.softcap));
   ATTN_RETURN_IF_ERROR(CheckBias(modifiers.bias, sizes, tensors));
   ATTN_RETURN_IF_ERROR(
       CheckPerHead("alibi_slopes", modifiers.alibi_slopes, /*per_sample=*/true, sizes, tensors));

@@ -23,6 +23,9 @@ struct ScoreModifiers {
   bool change_scores() const { return softcap != 0 || !bias.empty() || !alibi_slopes.empty(); }
 };
 
+// Of one that is asked for: INVALID_ARGUMENT unless it is a normal positive number of fp32.
+absl::Status CheckSoftcap(double softcap);
+
 // INVALID_ARGUMENT names the field, the tensor's dtype or shape and what is allowed.
 absl::Status CheckScoreModifiers(const ScoreModifiers& modifiers, const MaskSizes& sizes,
                                  const TensorMap& tensors);

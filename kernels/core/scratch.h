@@ -18,7 +18,8 @@ inline constexpr int64_t kMaxIdleScratchBytes = int64_t{64} << 20;
 // Not thread-safe: one a worker.
 class Scratch {
  public:
-  // Starts a tile: everything taken before is void.
+  // Starts a tile: everything taken before is void. Whoever runs tiles calls it before each one; no
+  // tile does.
   void Reset() { used_ = 0; }
 
   // `count` uninitialised elements, 64-byte aligned, valid until Reset. All takes of a tile

@@ -21,21 +21,15 @@ TokenAxis TokenAxis::Shifted(int64_t by) const {
 }
 
 TokenAxis TokenAxis::Remapped(const IndexTable& positions, int64_t b) const {
-  const auto count = static_cast<size_t>(count_);
-  Table table;
-  table.positions.resize(count, kNowhere);
-  for (int64_t token = 0; token < count_; ++token) {
-    if (!stands(token) || !positions.Has(position(token))) continue;
-    table.positions[static_cast<size_t>(token)] = positions.at(b, position(token));
+  std::vector<int64_t> moved(static_cast<size_t>(end_ - begin_), kNowhere);
+  for (int64_t token = begin_; token < end_; ++token) {
+    if (!stands(token)) continue;
+    const int64_t at = position(token);
+    if (positions.Has(at)) moved[static_cast<size_t>(token - begin_)] = positions.at(b, at);
   }
-  table.rising_end.resize(count);
-  for (size_t token = count; token-- > 0;) {
-    const bool rises = token + 1 < count && table.positions[token] <= table.positions[token + 1];
-    table.rising_end[token] = rises ? table.rising_end[token + 1] : static_cast<int32_t>(token + 1);
-  }
-  TokenAxis remapped(count_, 0);
-  remapped.table_ = std::make_shared<const Table>(std::move(table));
-  return remapped;
+  TokenAxis axis(begin_, end_, 0);
+  axis.positions_ = std::make_shared<const std::vector<int64_t>>(std::move(moved));
+  return axis;
 }
 
 }  // namespace attn

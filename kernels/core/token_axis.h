@@ -23,11 +23,11 @@ inline int64_t ChunkOf(int64_t position, int64_t start, int64_t chunk) {
 // positions counted from its first key; nullopt for any other.
 std::optional<IndexTable> KeyFlagsOf(const program_op::Dense& dense);
 
-// Tokens [0, count) of one sample. Immutable; copies share the table.
+// Tokens [begin, end) of one sample. Immutable; copies share the positions.
 class TokenAxis {
  public:
   // Token i stands at i + shift.
-  TokenAxis(int64_t count, int64_t shift) : count_(count), shift_(shift) {}
+  TokenAxis(int64_t begin, int64_t end, int64_t shift) : begin_(begin), end_(end), shift_(shift) {}
 
   // The axis of a node below an offset.
   TokenAxis Shifted(int64_t by) const;
@@ -36,34 +36,28 @@ class TokenAxis {
   // where the table ends before it.
   TokenAxis Remapped(const IndexTable& positions, int64_t b) const;
 
-  int64_t count() const { return count_; }
-  bool affine() const { return table_ == nullptr; }
-  int64_t shift() const { return shift_; }
+  int64_t begin() const { return begin_; }
+  int64_t end() const { return end_; }
 
   // False: the token stands nowhere, and nothing below the remap is true of it.
-  bool stands(int64_t token) const {
-    return affine() || table_->positions[static_cast<size_t>(token)] != kNowhere;
-  }
+  bool stands(int64_t token) const { return positions_ == nullptr || remapped(token) != kNowhere; }
   // Of tokens that stand somewhere.
   int64_t position(int64_t token) const {
-    return shift_ + (affine() ? token : table_->positions[static_cast<size_t>(token)]);
+    return shift_ + (positions_ == nullptr ? token : remapped(token));
   }
-
-  // Where the positions have a table: the end of the run of tokens from `token` on whose positions
-  // do not fall.
-  int64_t RisingEnd(int64_t token) const { return table_->rising_end[static_cast<size_t>(token)]; }
 
  private:
   static constexpr int64_t kNowhere = std::numeric_limits<int64_t>::min();
 
-  struct Table {
-    std::vector<int64_t> positions;  // [count], before the shift
-    std::vector<int32_t> rising_end;
-  };
+  int64_t remapped(int64_t token) const {
+    return (*positions_)[static_cast<size_t>(token - begin_)];
+  }
 
-  int64_t count_ = 0;
+  int64_t begin_ = 0;
+  int64_t end_ = 0;
   int64_t shift_ = 0;
-  std::shared_ptr<const Table> table_;  // Null = affine.
+  // [end - begin], before the shift; null = as they are counted.
+  std::shared_ptr<const std::vector<int64_t>> positions_;
 };
 
 }  // namespace attn

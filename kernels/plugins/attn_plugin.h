@@ -28,16 +28,21 @@
  * into `error`: one line of ASCII, ended by a zero byte, cut to `error_size` bytes with it
  * (snprintf does that). The caller of the service reads it, so that it holds no paths, addresses or
  * other callers' data. The buffer is empty when the callback is entered. A C++ plug-in must not let
- * exceptions out; those that come are turned into ATTN_INTERNAL where the callback returns a
- * status, and end the call where it does not.
+ * exceptions out; one that comes ends the call as ATTN_INTERNAL does.
+ *
+ * TEXTS that a table declares (descriptions, `allowed`, a version) are one line of 1 to 512 bytes
+ * of printable ASCII, ended by a zero byte; names have rules of their own.
  *
  * UNITS. Sizes count elements, names ending in _bytes bytes. B samples, H query heads, G key heads
  * (H is a multiple of G; query head h reads key head h / (H / G)), Sq queries, Sk keys, D elements
  * of a head of q and k, Dv of v and out.
  *
  * VERSIONS. A plug-in is built for one ATTN_PLUGIN_ABI_VERSION, and a server loads those of its
- * own. Within a version structures only grow, at their ends: `struct_size` is what their maker
- * knew. What it did not know counts as zero; what the server does not know must be zero. */
+ * own. Within a version structures that begin with `struct_size` only grow, at their ends:
+ * `struct_size` is what their maker knew. What a plug-in did not know counts as zero; what the
+ * server does not know must be zero. A plug-in that reads a member which a later header added looks
+ * first whether the `struct_size` that it was given reaches so far. Structures without one
+ * (attn_option_value, attn_tensor, attn_output) never change within a version. */
 #ifndef ATTN_PLUGIN_H_
 #define ATTN_PLUGIN_H_
 
@@ -47,6 +52,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Names as C has them. NOLINTBEGIN(readability-identifier-naming) */
 
 #define ATTN_PLUGIN_ABI_VERSION 1u
 
@@ -60,7 +67,9 @@ enum {
   ATTN_INVALID_ARGUMENT = 1,   /* The call is wrong, for every server. */
   ATTN_UNIMPLEMENTED = 2,      /* The call is right, this backend does not serve it. */
   ATTN_RESOURCE_EXHAUSTED = 3, /* No memory. */
-  ATTN_INTERNAL = 4            /* The plug-in's bug; the server quarantines the backend. */
+  /* The plug-in's bug. Of a backend: several in a row, and the server quarantines it. Of a mask
+   * function: the call ends as UNKNOWN, and counts against no backend. */
+  ATTN_INTERNAL = 4
 };
 
 typedef int32_t attn_dtype;
@@ -122,7 +131,7 @@ typedef struct attn_option {
   /* As JSON: `true`, `16`, `0.5`, `"text"` without backslashes. NULL or "" = none; a tensor has
    * none. */
   const char* default_json;
-  const char* allowed;     /* In words: "1 to 256". One line of ASCII, as every text below. */
+  const char* allowed;     /* In words: "1 to 256". */
   const char* description; /* One sentence. */
   /* Whether the option may have this value; an error says what is allowed. NULL = any value of the
    * type. Anything but ATTN_OK refuses it as ATTN_INVALID_ARGUMENT. */
@@ -339,7 +348,7 @@ typedef struct attn_plugin {
   uint32_t abi_version; /* ATTN_PLUGIN_ABI_VERSION */
   uint32_t reserved;    /* 0 */
   const char* name;     /* As a backend's. */
-  const char* version;  /* 1 to 64 bytes of ASCII */
+  const char* version;  /* A text of the plug-in's own: "1.0" */
   const attn_backend* const* backends;
   size_t backend_count;
   const attn_mask_function* const* mask_functions;
@@ -348,6 +357,8 @@ typedef struct attn_plugin {
 
 /* Called once, when the library is loaded. The library implements it. */
 ATTN_PLUGIN_EXPORT const attn_plugin* attn_plugin_describe(void);
+
+/* NOLINTEND(readability-identifier-naming) */
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "kernels/core/limits.h"
 #include "kernels/core/nearest_name.h"
+#include "kernels/core/saturating.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/plugins/plugin_call.h"
 #include "kernels/plugins/plugin_execution.h"
@@ -49,10 +50,12 @@ class PluginBackend final : public Backend {
     return AskWorkspace(problem).status();
   }
 
-  // What Supports has found wrong with it is never run.
+  // With what binding an expression takes. What Supports has found wrong is never run.
   int64_t WorkspaceBytes(const AttentionProblem& problem,
                          const OptionMap& /*options*/) const override {
-    return AskWorkspace(problem).value_or(0);
+    const MaskExpression* expression = problem.expression.get();
+    return SaturatingAdd(AskWorkspace(problem).value_or(0),
+                         expression == nullptr ? 0 : expression->program_bytes());
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {

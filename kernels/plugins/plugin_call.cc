@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <memory>
 #include <utility>
 
+#include "kernels/core/mask_predicate.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/core/token_range.h"
 #include "kernels/plugins/plugin_host.h"
@@ -116,23 +116,16 @@ bool PluginCall::HasQuery(int64_t b, int64_t q) const {
 
 void PluginCall::MaskRow(int64_t b, int64_t head, int64_t q, int64_t key_begin, int64_t key_count,
                          uint8_t* visible) const {
-  std::memset(visible, 0, static_cast<size_t>(key_count));
-  const KeyInterval interval = call_.problem.mask.VisibleKeys(b, q);
-  const int64_t begin = std::max(interval.begin, key_begin);
-  const int64_t end = std::min(interval.end, key_begin + key_count);
-  if (begin >= end) return;
-  if (!program_) {
-    std::memset(visible + (begin - key_begin), 1, static_cast<size_t>(end - begin));
-    return;
-  }
+  const MaskPredicate mask = {&call_.problem.mask, program_ ? &*program_ : nullptr};
   std::array<uint64_t, kKeysAtOnce / 64> words;
-  for (int64_t first = begin; first < end; first += kKeysAtOnce) {
-    const int64_t last = std::min(end, first + kKeysAtOnce);
-    program_->Evaluate(b, head, {q, q + 1}, {first, last}, words.data(),
-                       static_cast<int64_t>(words.size()));
-    for (int64_t i = 0; i < last - first; ++i) {
+  for (int64_t first = 0; first < key_count; first += kKeysAtOnce) {
+    const int64_t keys = std::min(key_count - first, kKeysAtOnce);
+    const int64_t begin = key_begin + first;
+    mask.Evaluate(b, head, {q, q + 1}, {begin, begin + keys}, words.data(),
+                  static_cast<int64_t>(words.size()));
+    for (int64_t i = 0; i < keys; ++i) {
       const uint64_t word = words[static_cast<size_t>(i / 64)];
-      visible[first - key_begin + i] = static_cast<uint8_t>((word >> (i % 64)) & 1);
+      visible[first + i] = static_cast<uint8_t>((word >> (i % 64)) & 1);
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/core/attention_call.h"
 #include "kernels/core/bound_modifiers.h"
@@ -40,6 +41,9 @@ class PluginCall {
 
   const AttentionCall& call() const { return call_; }
   bool HasQuery(int64_t b, int64_t q) const;
+
+  // The mask's (MaskProgram::status).
+  absl::Status mask_status() const { return program_ ? program_->status() : absl::OkStatus(); }
 
   // Of a sample, head, query and keys that the call has: visible[0 .. key_count) becomes 0 or 1.
   void MaskRow(int64_t b, int64_t head, int64_t q, int64_t key_begin, int64_t key_count,

@@ -14,19 +14,6 @@ constexpr int kPreparing = 0;
 // Above every real tile's needs; what is more was never set.
 constexpr int64_t kMaxScratchBytes = int64_t{1} << 36;
 
-// Score elements of dense attention under the intervals, of samples that are not idle.
-double DenseElements(const AttentionCall& call) {
-  const AttentionProblem& problem = call.problem;
-  if (call.idle_samples.empty()) return problem.VisibleElements();
-  double elements = 0;
-  for (int64_t b = 0; b < problem.batch; ++b) {
-    for (int64_t q = 0; !call.idle(b) && q < problem.query_len; ++q) {
-      elements += static_cast<double>(problem.mask.VisibleKeys(b, q).size());
-    }
-  }
-  return elements * static_cast<double>(problem.heads);
-}
-
 }  // namespace
 
 PluginExecution::~PluginExecution() {
@@ -73,9 +60,10 @@ absl::Status PluginExecution::RunTile(int phase, int64_t tile, Scratch& scratch)
 }
 
 absl::StatusOr<RunResult> PluginExecution::Finish() {
+  ATTN_RETURN_IF_ERROR(plugin_call_->mask_status());
   attn_result plain = {};
   plain.struct_size = sizeof(plain);
-  plain.dense_elements = DenseElements(call_);
+  plain.dense_elements = call_.VisibleElements(call_.problem.mask);
   ATTN_RETURN_IF_ERROR(CallPlugin(owner_, "finish", [&](char* error, size_t error_size) {
     return backend_.finish(backend_.self, execution_.state, &plain, error, error_size);
   }));

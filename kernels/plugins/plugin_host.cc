@@ -117,6 +117,7 @@ int32_t HostIsPadding(const attn_call* call, int64_t b, int64_t q) {
 constexpr attn_host kHost = {
     .struct_size = sizeof(attn_host),
     .abi_version = ATTN_PLUGIN_ABI_VERSION,
+    .reserved = 0,
     .uses = HostUses,
     .get_bool = HostGetBool,
     .get_int = HostGetInt,

@@ -64,7 +64,9 @@ absl::StatusOr<attn_plugin> Describe(const std::string& origin, const PluginHand
                      " of the plug-in ABI, this server has version ", ATTN_PLUGIN_ABI_VERSION,
                      "; build it with this server's attn_plugin.h"));
   }
-  return CopyTable("attn_plugin", plugin);
+  ATTN_ASSIGN_OR_RETURN(const attn_plugin copy, CopyTable("attn_plugin", plugin));
+  if (copy.reserved == 0) return copy;
+  return absl::InvalidArgumentError(absl::StrCat("reserved is ", copy.reserved, ", allowed: 0"));
 }
 
 // The error of entry `index` of a list.
@@ -128,6 +130,8 @@ absl::StatusOr<PluginLibrary> LoadPlugin(const std::string& path) {
   } catch (const std::exception& exception) {  // Of constructors that loading runs.
     result = absl::FailedPreconditionError(
         absl::StrCat("threw while it was loaded: ", exception.what()));
+  } catch (...) {
+    result = absl::FailedPreconditionError("threw while it was loaded: what is no std::exception");
   }
   if (result.ok()) return result;
   return absl::Status(result.status().code(), absl::StrCat(fs::path(path).filename().string(), ": ",

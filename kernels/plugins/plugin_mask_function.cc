@@ -1,16 +1,27 @@
 #include "kernels/plugins/plugin_mask_function.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/plugins/plugin_call.h"
 #include "kernels/plugins/plugin_table.h"
 
 namespace attn {
 namespace {
+
+// A mask function serves calls on any backend. INTERNAL would count as the fault of the backend
+// that happens to run the call, and take it out of selection.
+absl::Status CallFunction(const PluginOwner& owner, absl::string_view callback,
+                          absl::FunctionRef<attn_status(char* error, size_t error_size)> call) {
+  const absl::Status status = CallPlugin(owner, callback, call);
+  return absl::IsInternal(status) ? absl::UnknownError(status.message()) : status;
+}
 
 class BoundPluginFunction final : public BoundMaskFunction {
  public:
@@ -24,7 +35,7 @@ class BoundPluginFunction final : public BoundMaskFunction {
   ~BoundPluginFunction() override {
     if (!bound_ || table_.destroy == nullptr) return;
     // Nobody is left to be told.
-    CallPlugin(owner_, "destroy", [this](char*, size_t) {
+    CallFunction(owner_, "destroy", [this](char*, size_t) {
       table_.destroy(table_.self, state_);
       return ATTN_OK;
     }).IgnoreError();
@@ -33,7 +44,7 @@ class BoundPluginFunction final : public BoundMaskFunction {
   // Once, before anything is evaluated.
   absl::Status Bind(const std::vector<attn_tensor>& tensors) {
     if (table_.bind != nullptr) {
-      ATTN_RETURN_IF_ERROR(CallPlugin(owner_, "bind", [&](char* error, size_t error_size) {
+      ATTN_RETURN_IF_ERROR(CallFunction(owner_, "bind", [&](char* error, size_t error_size) {
         return table_.bind(table_.self, arguments_.data(), arguments_.size(), tensors.data(),
                            tensors.size(), &state_, error, error_size);
       }));
@@ -44,18 +55,23 @@ class BoundPluginFunction final : public BoundMaskFunction {
 
   const std::vector<double>& arguments() const { return arguments_; }
 
-  // What it throws ends at the edge of whoever runs the tile: there is no status to put it in.
   void Evaluate(int64_t b, int64_t head, int64_t q, std::span<const int64_t> kv,
                 uint8_t* visible) const override {
     std::fill_n(visible, kv.size(), uint8_t{0});
-    table_.evaluate(table_.self, state_, b, head, q, kv.data(), kv.size(), visible);
-    for (size_t i = 0; i < kv.size(); ++i) visible[i] = visible[i] != 0 ? 1 : 0;
+    const bool evaluated = Ask("evaluate", [&] {
+      table_.evaluate(table_.self, state_, b, head, q, kv.data(), kv.size(), visible);
+    });
+    for (size_t i = 0; i < kv.size(); ++i) visible[i] = evaluated && visible[i] != 0 ? 1 : 0;
   }
 
   MaskExtent Extent(int64_t b, int64_t head, int64_t q_begin, int64_t q_end, int64_t kv_begin,
                     int64_t kv_end) const override {
     if (table_.extent == nullptr) return MaskExtent::kSome;
-    switch (table_.extent(table_.self, state_, b, head, q_begin, q_end, kv_begin, kv_end)) {
+    attn_extent extent = ATTN_EXTENT_SOME;
+    Ask("extent", [&] {
+      extent = table_.extent(table_.self, state_, b, head, q_begin, q_end, kv_begin, kv_end);
+    });
+    switch (extent) {
       case ATTN_EXTENT_NONE:
         return MaskExtent::kNone;
       case ATTN_EXTENT_ALL:
@@ -65,13 +81,35 @@ class BoundPluginFunction final : public BoundMaskFunction {
     }
   }
 
+  absl::Status status() const override {
+    absl::MutexLock lock(&mutex_);
+    return failure_;
+  }
+
  private:
+  // Callbacks that return no status may still throw: kept for `status`, and asked no more.
+  bool Ask(absl::string_view callback, absl::FunctionRef<void()> ask) const {
+    if (failed_.load(std::memory_order_relaxed)) return false;
+    const absl::Status status = CallFunction(owner_, callback, [&ask](char*, size_t) {
+      ask();
+      return ATTN_OK;
+    });
+    if (status.ok()) return true;
+    absl::MutexLock lock(&mutex_);
+    failure_.Update(status);
+    failed_.store(true, std::memory_order_relaxed);
+    return false;
+  }
+
   const PluginHandle library_;  // Unloaded after all else here.
   const PluginOwner owner_;
   const attn_mask_function table_;
   const std::vector<double> arguments_;
   void* state_ = nullptr;
   bool bound_ = false;
+  mutable std::atomic<bool> failed_ = false;
+  mutable absl::Mutex mutex_;
+  mutable absl::Status failure_ ABSL_GUARDED_BY(mutex_);
 };
 
 class PluginMaskFunction final : public MaskFunction {
@@ -107,11 +145,11 @@ class PluginMaskFunction final : public MaskFunction {
                                                      " tensors, allowed: none of either"));
     }
     const PluginOwner owner{info_.name, info_.origin};
-    const absl::Status status = CallPlugin(owner, "check", [&](char* error, size_t error_size) {
+    absl::Status status = CallFunction(owner, "check", [&](char* error, size_t error_size) {
       return table_.check(table_.self, arguments.data(), arguments.size(), tensors.data(),
                           tensors.size(), error, error_size);
     });
-    if (status.ok() || absl::IsInternal(status)) return status;
+    if (status.ok() || absl::IsUnknown(status)) return status;
     return absl::InvalidArgumentError(status.message());
   }
 

@@ -141,7 +141,7 @@ absl::Status PluginOptions::Check(const OptionValue& value, const void* context)
   }
   if (option.check == nullptr) return absl::OkStatus();
   const attn_option_value plain = ToPlugin(value, option.type);
-  const absl::Status status =
+  absl::Status status =
       CallPlugin(declared.owner, "option check", [&](char* error, size_t error_size) {
         return option.check(option.self, &plain, error, error_size);
       });

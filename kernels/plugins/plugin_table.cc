@@ -21,11 +21,12 @@ absl::Status Invalid(absl::string_view what, const std::string& text) {
 }  // namespace
 
 absl::Status CheckStructSize(absl::string_view what, const void* structure, size_t struct_size,
-                             size_t known) {
-  if (struct_size < known || struct_size > kMaxStructBytes) {
-    return Invalid(what, absl::StrCat(".struct_size is ", struct_size, ", allowed: ", known, " to ",
+                             size_t least, size_t known) {
+  if (struct_size < least || struct_size > kMaxStructBytes) {
+    return Invalid(what, absl::StrCat(".struct_size is ", struct_size, ", allowed: ", least, " to ",
                                       kMaxStructBytes));
   }
+  if (struct_size <= known) return absl::OkStatus();
   const auto* bytes = static_cast<const char*>(structure);
   if (std::all_of(bytes + known, bytes + struct_size, [](char byte) { return byte == 0; })) {
     return absl::OkStatus();

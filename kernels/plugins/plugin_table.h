@@ -2,6 +2,7 @@
 #ifndef ATTN_KERNELS_PLUGINS_PLUGIN_TABLE_H_
 #define ATTN_KERNELS_PLUGINS_PLUGIN_TABLE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <type_traits>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "kernels/core/status_macros.h"
+#include "kernels/plugins/attn_plugin.h"
 
 namespace attn {
 
@@ -20,10 +22,28 @@ inline constexpr size_t kMaxPluginTextBytes = 512;
 // count which was never set shows.
 inline constexpr size_t kMaxPluginEntries = 256;
 
-// INVALID_ARGUMENT begins with `what` in all of them. A structure of `struct_size` bytes of which
-// `known` are ours: none is missing, and those beyond are zero.
+// Bytes of a table in the first header of ABI version 1. A member that is added later does not
+// count: what was built before it came does not have it.
+template <typename T>
+inline constexpr size_t kLeastTableBytes = 0;
+template <>
+inline constexpr size_t kLeastTableBytes<attn_plugin> = offsetof(attn_plugin, mask_function_count) +
+                                                        sizeof(attn_plugin::mask_function_count);
+template <>
+inline constexpr size_t kLeastTableBytes<attn_backend> = offsetof(attn_backend, destroy) +
+                                                         sizeof(attn_backend::destroy);
+template <>
+inline constexpr size_t kLeastTableBytes<attn_mask_function> = offsetof(attn_mask_function,
+                                                                        destroy) +
+                                                               sizeof(attn_mask_function::destroy);
+template <>
+inline constexpr size_t kLeastTableBytes<attn_option> = offsetof(attn_option, self) +
+                                                        sizeof(attn_option::self);
+
+// INVALID_ARGUMENT begins with `what` in all of them. A structure of `struct_size` bytes, of which
+// the first `least` may not be missing, and those after `known` are zero.
 absl::Status CheckStructSize(absl::string_view what, const void* structure, size_t struct_size,
-                             size_t known);
+                             size_t least, size_t known);
 
 // [a-z][a-z0-9_]*, up to 64 bytes.
 absl::Status CheckPluginName(absl::string_view what, const char* name);
@@ -34,14 +54,17 @@ absl::Status CheckPluginText(absl::string_view what, const char* text, size_t le
 // An array of `count` of something.
 absl::Status CheckPluginArray(absl::string_view what, const void* array, size_t count);
 
-// A copy of the part that we know. T begins with size_t struct_size.
+// A copy of the part that we know, zero where the table ends before it. T begins with size_t
+// struct_size.
 template <typename T>
 absl::StatusOr<T> CopyTable(absl::string_view what, const T* table) {
   static_assert(std::is_trivially_copyable_v<T> && offsetof(T, struct_size) == 0);
+  static_assert(kLeastTableBytes<T> > 0);
   if (table == nullptr) return absl::InvalidArgumentError(absl::StrCat(what, " is null"));
-  ATTN_RETURN_IF_ERROR(CheckStructSize(what, table, table->struct_size, sizeof(T)));
-  T copy;
-  std::memcpy(&copy, table, sizeof(T));
+  const size_t bytes = table->struct_size;
+  ATTN_RETURN_IF_ERROR(CheckStructSize(what, table, bytes, kLeastTableBytes<T>, sizeof(T)));
+  T copy = {};
+  std::memcpy(&copy, table, std::min(bytes, sizeof(T)));
   return copy;
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/core/status_macros.h"
@@ -18,17 +17,6 @@ absl::Status CheckRange(const std::vector<float>& weights) {
                                                    ", allowed: 0 to 1"));
   }
   return absl::OkStatus();
-}
-
-// A skipped sample has no softmax.
-absl::Status CheckWanted(const AttentionCall& call, const std::vector<float>& weights) {
-  const OutputsWanted& wanted = call.problem.wanted;
-  if (!wanted.lse && !wanted.weights) return absl::OkStatus();
-  const auto skipped = std::find(weights.begin(), weights.end(), 0.0F);
-  if (skipped == weights.end()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("outputs.", wanted.lse ? "lse" : "weights", " is wanted, but sample ",
-                   skipped - weights.begin(), " skips its attention scores"));
 }
 
 }  // namespace
@@ -49,7 +37,6 @@ absl::StatusOr<SkipWeights> SkipWeights::Create(const AttentionCall& call) {
     LoadRow(view, 0, 0, 0, weights.data());
   }
   ATTN_RETURN_IF_ERROR(CheckRange(weights));
-  ATTN_RETURN_IF_ERROR(CheckWanted(call, weights));
   return SkipWeights(std::move(weights));
 }
 

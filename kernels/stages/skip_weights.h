@@ -15,8 +15,7 @@ namespace attn {
 class SkipWeights {
  public:
   // Of the call's tensor; all 1 where nothing is skipped, all 0 where samples have no weights.
-  // INVALID_ARGUMENT names a sample whose weight is not in [0, 1], or that is skipped while
-  // outputs which are of attention alone are wanted.
+  // INVALID_ARGUMENT names a sample whose weight is not in [0, 1].
   static absl::StatusOr<SkipWeights> Create(const AttentionCall& call);
 
   float operator[](int64_t b) const { return weights_[static_cast<size_t>(b)]; }

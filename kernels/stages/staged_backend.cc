@@ -1,10 +1,10 @@
 #include "kernels/stages/staged_backend.h"
 
-#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "kernels/core/saturating.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/stages/staged_execution.h"
 #include "kernels/stages/staged_tensors.h"
@@ -42,17 +42,15 @@ class StagedBackend final : public Backend {
 
   absl::Status Check(const AttentionProblem& problem, const OptionMap& options) const override {
     if (!problem.stages.any()) return inner_->Check(problem, options);
+    ATTN_RETURN_IF_ERROR(CheckSkippedOutputs(problem));
     return inner_->Check(InnerProblem(*inner_, problem, /*refined=*/false), options);
   }
 
   int64_t WorkspaceBytes(const AttentionProblem& problem, const OptionMap& options) const override {
     if (!problem.stages.any()) return inner_->WorkspaceBytes(problem, options);
     const AttentionProblem inner = InnerProblem(*inner_, problem, MayRefine(problem.stages));
-    int64_t sum = 0;
-    const bool overflow =
-        __builtin_add_overflow(inner_->WorkspaceBytes(inner, options),
-                               StagedTensors::Bytes(problem, inner.out_dtype), &sum);
-    return overflow ? std::numeric_limits<int64_t>::max() : sum;
+    return SaturatingAdd(inner_->WorkspaceBytes(inner, options),
+                         StagedTensors::Bytes(problem, inner.out_dtype));
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {

@@ -1,6 +1,5 @@
 #include "kernels/stages/staged_execution.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -9,23 +8,31 @@
 namespace attn {
 namespace {
 
-// Score elements of dense attention, all heads of the samples that are idle. As everywhere, what an
-// expression hides counts.
-double IdleElements(const AttentionCall& call) {
+// Of the call's own tensors the tokens in front of the padding; copies where there are some.
+AttentionCall InnerCall(const AttentionCall& call, const StagedTensors& tensors,
+                        const SkipWeights& weights, AttentionProblem inner_problem) {
   const AttentionProblem& problem = call.problem;
-  if (call.idle_samples.empty()) return 0;
-  const auto idle = std::count(call.idle_samples.begin(), call.idle_samples.end(), true);
-  if (!problem.mask.per_sample()) {
-    return problem.VisibleElements() / static_cast<double>(problem.batch) *
-           static_cast<double>(idle);
-  }
-  double elements = 0;
-  for (int64_t b = 0; b < problem.batch; ++b) {
-    for (int64_t query = 0; call.idle(b) && query < problem.query_len; ++query) {
-      elements += static_cast<double>(problem.mask.VisibleKeys(b, query).size());
-    }
-  }
-  return elements * static_cast<double>(problem.heads);
+  const ReplicatedTokens& replicated = problem.stages.replicated;
+  const int64_t queries = problem.query_len - replicated.query_len;
+  const int64_t keys = problem.key_len - replicated.key_len;
+  const auto input = [](const MutableTensorView& copy, const TensorView& own, int64_t tokens) {
+    return copy.empty() ? FirstTokens(own, tokens) : ReadOnly(copy);
+  };
+  const auto output = [queries](const MutableTensorView& copy, const MutableTensorView& own) {
+    return copy.empty() && !own.empty() ? FirstTokens(own, queries) : copy;
+  };
+  AttentionCall inner;
+  inner.problem = std::move(inner_problem);
+  inner.options = call.options;
+  inner.q = input(tensors.q, call.q, queries);
+  inner.k = input(tensors.k, call.k, keys);
+  inner.v = input(tensors.v, call.v, keys);
+  inner.extra = call.extra;
+  inner.out = output(tensors.out, call.out);
+  inner.lse = output(tensors.lse, call.lse);
+  inner.weights = call.weights;
+  inner.idle_samples = weights.Skipped();
+  return inner;
 }
 
 }  // namespace
@@ -35,7 +42,7 @@ absl::StatusOr<std::unique_ptr<StagedExecution>> StagedExecution::Create(const A
                                                                          BufferPool& buffers) {
   const AttentionProblem& problem = call.problem;
   ATTN_ASSIGN_OR_RETURN(SkipWeights weights, SkipWeights::Create(call));
-  const bool computes = !weights.all_zero() || problem.wanted.plan;
+  const bool computes = !weights.all_zero();
   const bool refined = weights.any_fraction() || problem.stages.gate.form != GateForm::kNone;
   AttentionProblem inner_problem = InnerProblem(inner, problem, refined);
   StagedTensors tensors;
@@ -56,34 +63,11 @@ StagedExecution::StagedExecution(const AttentionCall& call, SkipWeights weights,
                                  StagedTensors tensors, AttentionProblem inner_problem)
     : call_(call),
       tensors_(std::move(tensors)),
-      output_(call, weights, {ReadOnly(tensors_.out), ReadOnly(tensors_.lse)}) {
+      output_(call, weights, {ReadOnly(tensors_.out), ReadOnly(tensors_.lse)}),
+      inner_call_(InnerCall(call, tensors_, weights, std::move(inner_problem))),
+      idle_(inner_call_) {
   const Rotary& rotary = call.problem.stages.rotary;
   if (rotary.form != RotaryForm::kNone) rotary_.emplace(rotary, call.extra);
-  FillInnerCall(std::move(inner_problem));
-  inner_call_.idle_samples = weights.Skipped();
-}
-
-// Of the call's own tensors the tokens in front of the padding; copies where there are some.
-void StagedExecution::FillInnerCall(AttentionProblem inner_problem) {
-  const AttentionProblem& problem = call_.problem;
-  const ReplicatedTokens& replicated = problem.stages.replicated;
-  const int64_t queries = problem.query_len - replicated.query_len;
-  const int64_t keys = problem.key_len - replicated.key_len;
-  const auto input = [](const MutableTensorView& copy, const TensorView& own, int64_t tokens) {
-    return copy.empty() ? FirstTokens(own, tokens) : ReadOnly(copy);
-  };
-  const auto output = [queries](const MutableTensorView& copy, const MutableTensorView& own) {
-    return copy.empty() && !own.empty() ? FirstTokens(own, queries) : copy;
-  };
-  inner_call_.problem = std::move(inner_problem);
-  inner_call_.options = call_.options;
-  inner_call_.q = input(tensors_.q, call_.q, queries);
-  inner_call_.k = input(tensors_.k, call_.k, keys);
-  inner_call_.v = input(tensors_.v, call_.v, keys);
-  inner_call_.extra = call_.extra;
-  inner_call_.out = output(tensors_.out, call_.out);
-  inner_call_.lse = output(tensors_.lse, call_.lse);
-  inner_call_.weights = call_.weights;
 }
 
 void StagedExecution::PlanCopies() {
@@ -106,24 +90,22 @@ void StagedExecution::PlanCopies() {
 
 Phase StagedExecution::phase(int index) {
   if (index == 0) return {Stage::kKernel, copies_.tiles()};
-  if (index <= inner_phase_count()) return inner_->phase(index - 1);
-  return {Stage::kKernel, output_.tiles()};
+  const int behind = index - 1 - inner_phase_count();
+  if (behind < 0) return inner_->phase(index - 1);
+  return {Stage::kKernel, behind == 0 ? output_.tiles() : idle_.tiles(behind - 1)};
 }
 
 absl::Status StagedExecution::RunTile(int phase, int64_t tile, Scratch& scratch) {
   if (phase == 0) return copies_.RunTile(tile, scratch);
-  if (phase <= inner_phase_count()) return inner_->RunTile(phase - 1, tile, scratch);
-  return output_.RunTile(tile, scratch);
+  const int behind = phase - 1 - inner_phase_count();
+  if (behind < 0) return inner_->RunTile(phase - 1, tile, scratch);
+  return behind == 0 ? output_.RunTile(tile, scratch) : idle_.RunTile(behind - 1, tile, scratch);
 }
 
 absl::StatusOr<RunResult> StagedExecution::Finish() {
-  if (inner_ == nullptr) {
-    return RunResult{.stats = {.dense_elements = call_.problem.VisibleElements()}};
-  }
+  if (inner_ == nullptr) return RunResult{.stats = {.dense_elements = idle_.total()}};
   ATTN_ASSIGN_OR_RETURN(RunResult result, inner_->Finish());
-  // At most: a backend that computes idle samples has counted them.
-  result.stats.dense_elements = std::min(result.stats.dense_elements + IdleElements(inner_call_),
-                                         call_.problem.VisibleElements());
+  result.stats.dense_elements += idle_.total();
   return result;
 }
 
@@ -135,10 +117,13 @@ absl::Status StagedExecution::RunCopies(Scratch& scratch) const {
   return absl::OkStatus();
 }
 
-absl::Status StagedExecution::RunOutputPass(Scratch& scratch) const {
-  for (int64_t tile = 0; tile < output_.tiles(); ++tile) {
-    scratch.Reset();
-    ATTN_RETURN_IF_ERROR(output_.RunTile(tile, scratch));
+absl::Status StagedExecution::RunOutputPass(Scratch& scratch) {
+  for (int index = 1 + inner_phase_count(); index < phase_count(); ++index) {
+    const int64_t tiles = phase(index).tiles;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      scratch.Reset();
+      ATTN_RETURN_IF_ERROR(RunTile(index, tile, scratch));
+    }
   }
   return absl::OkStatus();
 }

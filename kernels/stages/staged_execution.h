@@ -2,6 +2,7 @@
 //   phase 0             copies of q, k, v: rotated, trimmed, joined with the replicated tokens
 //   phases 1 to n       the backend's own, over what phase 0 left
 //   phase n + 1         the output: values, gate, padding, and each token to its place
+//   phases n + 2, n + 3 what skipped samples would have computed, where it has to be counted
 #ifndef ATTN_KERNELS_STAGES_STAGED_EXECUTION_H_
 #define ATTN_KERNELS_STAGES_STAGED_EXECUTION_H_
 
@@ -15,6 +16,7 @@
 #include "kernels/core/backend.h"
 #include "kernels/core/buffer_pool.h"
 #include "kernels/core/scratch.h"
+#include "kernels/stages/idle_elements.h"
 #include "kernels/stages/output_pass.h"
 #include "kernels/stages/rotary_tables.h"
 #include "kernels/stages/skip_weights.h"
@@ -35,23 +37,22 @@ class StagedExecution final : public Execution {
   StagedExecution(const StagedExecution&) = delete;
   StagedExecution& operator=(const StagedExecution&) = delete;
 
-  int phase_count() const override { return 2 + inner_phase_count(); }
+  int phase_count() const override { return 2 + inner_phase_count() + IdleElements::kPhaseCount; }
   Phase phase(int index) override;
   absl::Status RunTile(int phase, int64_t tile, Scratch& scratch) override;
   absl::StatusOr<RunResult> Finish() override;
 
-  // What lies between; null where every sample skips its scores and nobody asks for the plan.
+  // What lies between; null where every sample skips its scores.
   Execution* inner() const { return inner_.get(); }
 
-  // All of the first and all of the last phase, around a launch of inner().
+  // All of the first phase, and all of those behind inner()'s, around a launch of that.
   absl::Status RunCopies(Scratch& scratch) const;
-  absl::Status RunOutputPass(Scratch& scratch) const;
+  absl::Status RunOutputPass(Scratch& scratch);
 
  private:
   StagedExecution(const AttentionCall& call, SkipWeights weights, StagedTensors tensors,
                   AttentionProblem inner_problem);
 
-  void FillInnerCall(AttentionProblem inner_problem);
   void PlanCopies();
   int inner_phase_count() const { return inner_ == nullptr ? 0 : inner_->phase_count(); }
 
@@ -61,6 +62,7 @@ class StagedExecution final : public Execution {
   TokenCopies copies_;
   const OutputPass output_;
   AttentionCall inner_call_;
+  IdleElements idle_;                 // Borrows inner_call_.
   std::unique_ptr<Execution> inner_;  // Borrows inner_call_.
 };
 

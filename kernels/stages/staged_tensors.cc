@@ -1,9 +1,9 @@
 #include "kernels/stages/staged_tensors.h"
 
 #include <array>
-#include <limits>
 #include <utility>
 
+#include "kernels/core/saturating.h"
 #include "kernels/core/status_macros.h"
 
 namespace attn {
@@ -51,9 +51,7 @@ std::vector<CopiedTensor> CopiedTensors(const AttentionProblem& problem, DType i
 // Saturates at INT64_MAX.
 int64_t BytesOf(const CopiedTensor& copied) {
   int64_t bytes = BitWidth(copied.dtype) / 8;
-  for (const int64_t dim : copied.shape()) {
-    if (__builtin_mul_overflow(bytes, dim, &bytes)) return std::numeric_limits<int64_t>::max();
-  }
+  for (const int64_t dim : copied.shape()) bytes = SaturatingMultiply(bytes, dim);
   return bytes;
 }
 
@@ -71,9 +69,7 @@ AttentionProblem InnerProblem(const Backend& inner, const AttentionProblem& prob
 int64_t StagedTensors::Bytes(const AttentionProblem& problem, DType inner_out) {
   int64_t sum = 0;
   for (const CopiedTensor& copied : CopiedTensors(problem, inner_out)) {
-    if (__builtin_add_overflow(sum, BytesOf(copied), &sum)) {
-      return std::numeric_limits<int64_t>::max();
-    }
+    sum = SaturatingAdd(sum, BytesOf(copied));
   }
   return sum;
 }

@@ -1,6 +1,7 @@
 #include "server/app/plugins.h"
 
 #include <algorithm>
+#include <iostream>
 #include <iterator>
 #include <utility>
 
@@ -88,6 +89,31 @@ Plugins ReadPlugins(const ServerConfig& config, std::vector<std::string>* mistak
     }
   }
   return plugins;
+}
+
+void LogPlugins(const Plugins& plugins, ServerLog* log) {
+  for (const Plugins::Library& library : plugins.libraries) {
+    log->Write(LogLevel::kInfo, "plug-in loaded",
+               {{"file", library.file},
+                {"name", library.name},
+                {"version", library.version},
+                {"backends", library.backends},
+                {"mask_functions", library.mask_functions}});
+  }
+  for (const std::string& refusal : plugins.refusals) {
+    log->Write(LogLevel::kWarning, "plug-in refused", {{"reason", refusal}});
+  }
+}
+
+void SayPlugins(const Plugins& plugins) {
+  for (const Plugins::Library& library : plugins.libraries) {
+    std::cerr << "plug-in: " << library.file << ": " << library.name << " " << library.version
+              << "; backends: " << library.backends
+              << "; mask functions: " << library.mask_functions << "\n";
+  }
+  for (const std::string& refusal : plugins.refusals) {
+    std::cerr << "warning: plug-in refused: " << refusal << "\n";
+  }
 }
 
 }  // namespace attn

@@ -9,6 +9,7 @@
 #include "kernels/core/backend.h"
 #include "kernels/core/mask_function.h"
 #include "server/config/server_config.h"
+#include "server/telemetry/server_log.h"
 
 namespace attn {
 
@@ -33,6 +34,11 @@ struct Plugins {
 // alias of another project's, or of a library before it), or a mask function one that a library
 // before it has.
 Plugins ReadPlugins(const ServerConfig& config, std::vector<std::string>* mistakes);
+
+// What was loaded, and what was refused and why: a line each, in the log, or on stderr before there
+// is one.
+void LogPlugins(const Plugins& plugins, ServerLog* log);
+void SayPlugins(const Plugins& plugins);
 
 }  // namespace attn
 

@@ -16,6 +16,7 @@
 #include "kernels/core/attention_problem.h"
 #include "kernels/core/mask.h"
 #include "kernels/core/nearest_name.h"
+#include "kernels/core/saturating.h"
 #include "kernels/core/status_macros.h"
 
 namespace attn {
@@ -66,7 +67,7 @@ absl::Status RunCall(const Backend& backend, const AttentionProblem& problem, Ex
   job.call.problem = problem;
   job.call.q = job.call.k = job.call.v = TensorView{input.data(), problem.dtype, layout};
   job.call.out = MutableTensorView{output.data(), problem.dtype, layout};
-  job.reserved_bytes = 2 * bytes + backend.WorkspaceBytes(problem, {});
+  job.reserved_bytes = SaturatingAdd(2 * bytes, backend.WorkspaceBytes(problem, {}));
   job.caller_id = "warm-up";
   absl::Status status;
   absl::Notification ended;

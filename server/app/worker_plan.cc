@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <iterator>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -122,6 +123,32 @@ absl::StatusOr<WorkerPlan> PlanWorkers(const ServerOptions& options, const std::
     plan.workers = static_cast<int>(std::ceil(*quota));
   }
   return plan;
+}
+
+WorkerPlan ChooseWorkers(const ServerConfig& config, std::vector<std::string>* mistakes) {
+  const ServerOptions& options = config.options;
+  absl::StatusOr<WorkerPlan> workers = PlanWorkers(options);
+  if (!workers.ok()) {
+    mistakes->push_back(config.WithOrigin(std::string(workers.status().message())));
+    return {};
+  }
+  if (options.numa_node >= 0) {
+    const absl::Status preferred = PreferMemoryOfNode(static_cast<int>(options.numa_node));
+    if (!preferred.ok()) {
+      mistakes->push_back(config.WithOrigin(absl::StrCat("numa_node: ", preferred.message())));
+    }
+  }
+  return *std::move(workers);
+}
+
+void LogCompute(const ServerOptions& options, const std::string& cpu_isa, const WorkerPlan& workers,
+                ServerLog* log) {
+  log->Write(LogLevel::kInfo, "compute",
+             {{"cpu_isa", cpu_isa},
+              {"workers", absl::StrCat(workers.workers)},
+              {"cpus", CpuListText(workers.cpus)},
+              {"pinned", workers.placement.pinned ? "true" : "false"},
+              {"numa_node", options.numa_node < 0 ? "any" : absl::StrCat(options.numa_node)}});
 }
 
 }  // namespace attn

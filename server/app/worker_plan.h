@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/config/server_config.h"
 #include "server/config/server_options.h"
 #include "server/executor/worker_placement.h"
+#include "server/telemetry/server_log.h"
 
 namespace attn {
 
@@ -27,6 +29,14 @@ std::optional<double> CpuQuota(const std::string& root = "");
 // more than the quota, rounded up: threads beyond it would only be throttled. To be asked by the
 // thread that starts the workers: they inherit its CPUs.
 absl::StatusOr<WorkerPlan> PlanWorkers(const ServerOptions& options, const std::string& root = "");
+
+// The plan of this machine; the calling thread, and those that it starts, are made to prefer the
+// memory of `numa_node`. What is wrong is added to the mistakes.
+WorkerPlan ChooseWorkers(const ServerConfig& config, std::vector<std::string>* mistakes);
+
+// One line of how this machine is used.
+void LogCompute(const ServerOptions& options, const std::string& cpu_isa, const WorkerPlan& workers,
+                ServerLog* log);
 
 }  // namespace attn
 

@@ -88,6 +88,11 @@ class Selector {
   // Notes the backend that the call names if `choice`, a rule above the call's own, displaces it.
   void NoteDisplaced(const RuleChoice& choice);
   absl::StatusOr<Selection> DecideAutomatically(const RuleChoice& choice);
+  // Why the call does not let automatic selection take `backend` now, or why that cannot serve it.
+  absl::Status CouldServe(const Backend& backend) const;
+  // `; could serve it: NAME, ...` after the named backend was refused with `code`; empty where none
+  // could, and for a mistake of the call, which is to be corrected and not to be served elsewhere.
+  std::string Alternatives(absl::StatusCode code) const;
   absl::Status NothingLeft() const;
   // Moves the refusals into `selection`, saying which options were left out.
   Selection Finish(Selection selection) const;
@@ -213,13 +218,30 @@ absl::StatusOr<Selection> Selector::Decide() {
     Refusal refusal{name, choice.rule, std::string(status.message())};
     refused_.push_back({std::move(refusal), status.code(), true, backend});
     if (!request_.allow_fallback) {
-      return absl::Status(status.code(), absl::StrCat(Described(refused_.back().refusal),
-                                                      " (rule: ", Name(choice.rule),
-                                                      "; allow_fallback is not set)"));
+      return absl::Status(
+          status.code(),
+          absl::StrCat(Described(refused_.back().refusal), " (rule: ", Name(choice.rule),
+                       "; allow_fallback is not set", Alternatives(status.code()), ")"));
     }
   }
   displaced_.reset();
   return DecideAutomatically(RuleChoice());
+}
+
+absl::Status Selector::CouldServe(const Backend& backend) const {
+  if (const std::string excluded = Exclusion(backend); !excluded.empty()) {
+    return absl::FailedPreconditionError(excluded);
+  }
+  return ServeAutomatically(backend, RuleChoice()).status();
+}
+
+std::string Selector::Alternatives(absl::StatusCode code) const {
+  if (code == absl::StatusCode::kInvalidArgument) return "";
+  std::vector<absl::string_view> names;
+  for (const Backend* backend : registry_.backends()) {
+    if (CouldServe(*backend).ok()) names.push_back(backend->info().name);
+  }
+  return names.empty() ? "" : absl::StrCat("; could serve it: ", absl::StrJoin(names, ", "));
 }
 
 absl::StatusOr<Selection> Selector::DecideAutomatically(const RuleChoice& choice) {
@@ -283,10 +305,9 @@ Selection Selector::Finish(Selection selection) const {
 }
 
 std::string Selector::ReasonAgainst(const Backend& backend, const Selection& chosen) const {
-  std::string excluded = Exclusion(backend);
-  if (!excluded.empty()) return excluded;
-  const absl::StatusOr<Selection> other = ServeAutomatically(backend, RuleChoice());
-  if (!other.ok()) return std::string(other.status().message());
+  if (const absl::Status could = CouldServe(backend); !could.ok()) {
+    return std::string(could.message());
+  }
   // Nothing was chosen: a named backend failed and the call allows no fallback.
   if (chosen.backend == nullptr) return "could serve; the call does not set allow_fallback";
   const std::string& name = chosen.backend->info().name;

@@ -72,7 +72,8 @@ struct Selection {
 //   - a named backend that cannot serve the call: an error with every reason and the code of the
 //     first (UNIMPLEMENTED for a backend that is not in this build or a problem that does not fit,
 //     UNAVAILABLE for a missing device, FAILED_PRECONDITION for quarantine, INVALID_ARGUMENT for an
-//     option), unless the call allows a fallback;
+//     option), unless the call allows a fallback; the text ends with the backends that could serve
+//     it, but for INVALID_ARGUMENT;
 //   - nothing left: INVALID_ARGUMENT if every backend that was tried refused with it, else
 //     UNIMPLEMENTED; with all reasons either way.
 // NOT_FOUND for an unknown or ended scope, model or preset and INVALID_ARGUMENT for unknown names,

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "kernels/core/saturating.h"
 #include "kernels/core/status_macros.h"
 #include "server/executor/refusal.h"
 #include "server/policy/selection.h"
@@ -126,8 +127,9 @@ class AttendReactor final : public grpc::ServerUnaryReactor {
     // Anonymous callers take turns by connection (over a Unix socket they are one caller).
     job->caller_id = caller_id_.empty() ? peer_ : caller_id_;
     ATTN_ASSIGN_OR_RETURN(const int64_t placed_bytes, BytesToPlace(call_));
-    job->reserved_bytes = record_.request_bytes + placed_bytes +
-                          selection_.backend->WorkspaceBytes(call_.problem, selection_.options);
+    job->reserved_bytes =
+        SaturatingAdd(record_.request_bytes + placed_bytes,
+                      selection_.backend->WorkspaceBytes(call_.problem, selection_.options));
     job->place = [this](AttentionCall& call, std::vector<PayloadCopy>& copies) {
       return PlaceTensors(&call_, services_.buffers, &call, &copies, &memory_);
     };

@@ -1,5 +1,6 @@
 #include "server/services/output_layout.h"
 
+#include <iterator>
 #include <optional>
 #include <span>
 #include <utility>
@@ -51,8 +52,9 @@ absl::StatusOr<OutputTensor> MakeOut(std::string name, const std::string& asked,
                                                    "' does not fit; q is ",
                                                    packed ? "packed" : "not packed"));
   }
-  TensorPattern::Shaped shaped =
-      pattern.ShapeOf(problem.batch, problem.heads, queries.layout.dims[2], problem.value_dim);
+  const int64_t dims[] = {problem.batch, problem.heads, queries.layout.dims[2], problem.value_dim};
+  TensorPattern::Shaped shaped = {.shape = {std::begin(dims), std::end(dims)}, .layout = {}};
+  if (CheckedElementCount(dims)) shaped = pattern.ShapeOf(dims[0], dims[1], dims[2], dims[3]);
   ATTN_ASSIGN_OR_RETURN(OutputTensor out, MakeOutput(std::move(name), problem.out_dtype,
                                                      std::move(shaped.shape), shaped.layout));
   out.pattern = pattern.text();
@@ -64,8 +66,10 @@ absl::StatusOr<OutputTensor> MakeOut(std::string name, const std::string& asked,
 absl::StatusOr<OutputTensor> MakeFixed(std::string name, std::span<const int64_t> dims,
                                        bool packed) {
   const std::span<const int64_t> seen = dims.subspan(packed ? 1 : 0);
+  // Of a size that MakeOutput refuses there are no strides.
+  const bool countable = CheckedElementCount(dims).has_value();
   return MakeOutput(std::move(name), DType::kFloat32, {seen.begin(), seen.end()},
-                    TensorLayout::Contiguous(dims));
+                    countable ? TensorLayout::Contiguous(dims) : TensorLayout());
 }
 
 }  // namespace

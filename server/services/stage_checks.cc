@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -159,14 +158,7 @@ absl::Status CheckSkip(const std::vector<InputTensor>& inputs, const AttentionPr
         gated ? "skip_scores.mode: VALUE with a gate, allowed: GATED_VALUE (2), or no gate"
               : "skip_scores.mode: GATED_VALUE without a gate, which is required");
   }
-  const std::pair<const char*, bool> outputs[] = {{"lse", problem.wanted.lse},
-                                                  {"weights", problem.wanted.weights},
-                                                  {"plan", problem.wanted.plan}};
-  for (const auto& [name, wanted] : outputs) {
-    if (!wanted) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "outputs.", name, ": not allowed with skip_scores, whose output is not one softmax"));
-  }
+  ATTN_RETURN_IF_ERROR(CheckSkippedOutputs(problem));
   if (skip.sample_weights.empty()) return absl::OkStatus();
   const InputTensor& weights = FindTensor(inputs, skip.sample_weights);
   ATTN_RETURN_IF_ERROR(CheckFloat("skip_scores.sample_weights", weights));

@@ -22,13 +22,37 @@ mask_op::Blocks FromProto(const v1::MaskExpression::Blocks& from) {
           from.kv_num_blocks(),
           from.kv_indices(),
           from.full_kv_num_blocks(),
-          from.full_kv_indices()};
+          from.full_kv_indices(),
+          {}};
 }
 
 mask_op::Function FromProto(const v1::MaskExpression::Function& from) {
   return {from.name(),
           {from.arguments().begin(), from.arguments().end()},
           {from.tensors().begin(), from.tensors().end()}};
+}
+
+// A number, or the tensor that stands in its place: 0 is a value like others, not the default.
+absl::Status CheckGiven(const std::string& path, const char* number, bool given, const char* name,
+                        const std::string& tensor) {
+  if (given || !tensor.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": neither ", number, " nor ", name, " given, allowed: one of them"));
+}
+
+absl::StatusOr<MaskNode> FromProto(const std::string& path,
+                                   const v1::MaskExpression::Prefix& from) {
+  ATTN_RETURN_IF_ERROR(CheckGiven(path, "length", from.has_length(), "lengths", from.lengths()));
+  return MaskNode{mask_op::Prefix{from.length(), from.lengths()}};
+}
+
+// Of either window operator.
+template <typename Op>
+absl::StatusOr<MaskNode> FromProto(const std::string& path,
+                                   const v1::MaskExpression::Window& from) {
+  ATTN_RETURN_IF_ERROR(
+      CheckGiven(path, "window", from.has_window(), "window_per_head", from.window_per_head()));
+  return MaskNode{Op{from.window(), from.window_per_head()}};
 }
 
 // Reads one tree, counting its nodes.
@@ -51,11 +75,11 @@ class TreeReader {
       case v1::MaskExpression::kBidirectional:
         return MaskNode{mask_op::Bidirectional{}};
       case v1::MaskExpression::kSlidingWindow:
-        return MaskNode{mask_op::SlidingWindow{from.sliding_window().window(),
-                                               from.sliding_window().window_per_head()}};
+        return FromProto<mask_op::SlidingWindow>(absl::StrCat(path, ".sliding_window"),
+                                                 from.sliding_window());
       case v1::MaskExpression::kBidirectionalWindow:
-        return MaskNode{mask_op::BidirectionalWindow{
-            from.bidirectional_window().window(), from.bidirectional_window().window_per_head()}};
+        return FromProto<mask_op::BidirectionalWindow>(absl::StrCat(path, ".bidirectional_window"),
+                                                       from.bidirectional_window());
       case v1::MaskExpression::kChunked:
         return MaskNode{mask_op::Chunked{from.chunked().chunk(), from.chunked().left_padding()}};
       case v1::MaskExpression::kBlockwise:
@@ -65,11 +89,9 @@ class TreeReader {
       case v1::MaskExpression::kPadding:
         return MaskNode{mask_op::Padding{from.padding().mask(), from.padding().lengths()}};
       case v1::MaskExpression::kPrefix:
-        return MaskNode{mask_op::Prefix{from.prefix().length(), from.prefix().lengths()}};
+        return FromProto(absl::StrCat(path, ".prefix"), from.prefix());
       case v1::MaskExpression::kDense:
         return MaskNode{mask_op::Dense{from.dense().mask()}};
-      case v1::MaskExpression::kBlocks:
-        return MaskNode{FromProto(from.blocks())};
       case v1::MaskExpression::kFunction:
         return MaskNode{FromProto(from.function())};
       case v1::MaskExpression::OP_NOT_SET:
@@ -80,7 +102,7 @@ class TreeReader {
   }
 
  private:
-  // An operator with arguments.
+  // An operator with arguments, or with an optional one.
   absl::StatusOr<MaskNode> ReadInner(const v1::MaskExpression& from, const std::string& path,
                                      int depth) {
     MaskNode node;
@@ -94,6 +116,12 @@ class TreeReader {
     } else if (from.has_negation()) {
       mask_op::Not& negation = node.op.emplace<mask_op::Not>();
       status = ReadArg(&from.negation(), absl::StrCat(path, ".not"), depth, &negation.arg);
+    } else if (from.has_blocks()) {
+      mask_op::Blocks& blocks = node.op.emplace<mask_op::Blocks>(FromProto(from.blocks()));
+      if (from.blocks().has_partial()) {
+        status = ReadArg(&from.blocks().partial(), absl::StrCat(path, ".blocks"), depth,
+                         &blocks.partial);
+      }
     } else if (from.has_offset()) {
       mask_op::Offset& offset = node.op.emplace<mask_op::Offset>();
       offset.q = from.offset().q();

@@ -51,6 +51,10 @@ const FieldDescriptor* FindOp(const std::string& name, std::vector<std::string>*
   return nullptr;
 }
 
+bool IsOptional(const FieldDescriptor* arg) {
+  return arg->containing_type() == v1::MaskExpression::Blocks::descriptor();
+}
+
 // The message that holds an operator's fields, and those fields.
 struct Operands {
   Message* holder = nullptr;
@@ -153,7 +157,7 @@ absl::Status ReadNode(const OrderedJson& json, const std::string& path, v1::Mask
     const auto value = json.find(keys.back());
     if (value != json.end()) {
       ATTN_RETURN_IF_ERROR(ReadField(*value, here, operands.holder, field));
-    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !IsOptional(field)) {
       return absl::InvalidArgumentError(absl::StrCat(here, ": ", keys.back(), " is missing"));
     }
   }

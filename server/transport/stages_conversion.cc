@@ -1,6 +1,5 @@
 #include "server/transport/stages_conversion.h"
 
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -80,10 +79,7 @@ absl::StatusOr<ScoreModifiers> FromProto(const v1::ScoreModifiers& modifiers) {
   ScoreModifiers to;
   if (modifiers.has_softcap()) {
     to.softcap = modifiers.softcap();
-    if (!std::isfinite(to.softcap) || to.softcap <= 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "modifiers.softcap: ", to.softcap, " not allowed, allowed: finite numbers above 0"));
-    }
+    ATTN_RETURN_IF_ERROR(CheckSoftcap(to.softcap));  // 0 too, which core takes for none.
   }
   to.bias = modifiers.bias();
   to.alibi_slopes = modifiers.alibi_slopes();

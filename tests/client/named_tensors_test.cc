@@ -25,8 +25,8 @@ TEST(NamedTensors, AreThoseOfEveryFieldInOrderAndOnce) {
       args { prefix { lengths: "m9" } }
       args { dense { mask: "m10" } }
       args { blocks { kv_num_blocks: "m11" kv_indices: "m12" full_kv_num_blocks: "m13"
-                      full_kv_indices: "m14" } }
-      args { function { name: "not a tensor" tensors: "m15" tensors: "m1" } }
+                      full_kv_indices: "m14" partial { packed { ids: "m15" } } } }
+      args { function { name: "not a tensor" tensors: "m16" tensors: "m1" } }
       args { causal {} }
     } } }
     modifiers { bias: "s1" alibi_slopes: "s2" sinks: "q" }
@@ -39,8 +39,8 @@ TEST(NamedTensors, AreThoseOfEveryFieldInOrderAndOnce) {
   )");
   EXPECT_THAT(NamedTensors(request),
               testing::ElementsAre("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "m10",
-                                   "m11", "m12", "m13", "m14", "m15", "s1", "s2", "q", "r1", "r2",
-                                   "t1", "t2", "w", "g", "o1", "o2"));
+                                   "m11", "m12", "m13", "m14", "m15", "m16", "s1", "s2", "q", "r1",
+                                   "r2", "t1", "t2", "w", "g", "o1", "o2"));
   EXPECT_THAT(NamedTensors({}), testing::IsEmpty());
 }
 

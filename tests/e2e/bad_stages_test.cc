@@ -62,6 +62,24 @@ const BadCall kIds[] = {
        AddIntegers("ids", {3}, {0, 0, 0}, &r);
      },
      kRefusedInput, "mask.expression.blockwise: ids 'ids' has shape [3]"},
+    {"of_too_few_tokens",
+     [](auto& r) {
+       r.mutable_mask()->set_q_offset(4);
+       Expression(r).mutable_packed()->set_ids("seq");
+       AddIntegers("seq", {1, 6}, {0, 0, 0, 1, 1, 1}, &r);
+     },
+     kRefusedInput,
+     "mask.expression.packed: ids 'seq' has 6 positions, allowed: at least 7, the mask evaluates "
+     "it at positions up to 6"},
+    {"positions_of_too_few_tokens",
+     [](auto& r) {
+       Expression(r).mutable_remap()->set_positions("p");
+       Expression(r).mutable_remap()->mutable_arg()->mutable_causal();
+       AddIntegers("p", {1, 2}, {0, 1}, &r);
+     },
+     kRefusedInput,
+     "mask.expression.remap: positions 'p' has 2 positions, allowed: at least 3, the mask "
+     "evaluates it at positions up to 2"},
     {"windows_of_other_heads",
      [](auto& r) {
        Expression(r).mutable_sliding_window()->set_window_per_head("w");
@@ -187,6 +205,12 @@ const BadCall kBlocks[] = {
        SetBlocks(r, {1, 1, 1}, {0, 0, 0, 1, 0, 0, 2, 0, 0}, {0, 1, 0}, {0, 0, 0, 1, 0, 0, 0, 0, 0});
      },
      kRefusedInput, "'full_indices'[0, 0, 1, 0] is 1"},
+    {"partial_of_nothing",
+     [](auto& r) {
+       SetBlocks(r, {1, 1, 1}, {0, 0, 0, 0, 0, 0, 0, 0, 0});
+       Expression(r).mutable_blocks()->mutable_partial();
+     },
+     kRefusedInput, "mask.expression.blocks: no operator is set"},
     {"of_other_sizes",
      [](auto& r) {
        SetBlocks(r, {1, 1, 1}, {0, 0, 0, 0, 0, 0, 0, 0, 0});
@@ -215,7 +239,7 @@ const BadCall kModifiers[] = {
      },
      kRefusedInput, "modifiers.sinks: tensor `s` has the shape [1, 2]"},
     {"softcap_negative", [](auto& r) { r.mutable_modifiers()->set_softcap(-1); }, kRefusedInput,
-     "modifiers.softcap: -1 not allowed"},
+     "modifiers.softcap is -1, allowed: "},
 };
 
 const BadCall kAround[] = {

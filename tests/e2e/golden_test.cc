@@ -77,6 +77,28 @@ TEST_P(GoldenNoneFailsTest, OfTheCasesThatItServes) {
 INSTANTIATE_TEST_SUITE_P(All, GoldenNoneFailsTest, ::testing::Values("modifiers", "layouts"),
                          [](const auto& test) { return test.param; });
 
+// A backend that begins to refuse what it served would be hidden by one that serves it.
+TEST_F(GoldenTest, ExactBackendsRefuseNothingButWeights) {
+  std::vector<std::string> command = {"verify"};
+  for (const char* area : {"dense", "masks", "modifiers", "layouts", "skip"}) {
+    command.push_back(GoldenFolder() + "/" + area);
+  }
+  command.insert(command.end(), {"--backend", "all", "--json"});
+  const ProcessOutput run = server_->Attn(command);
+  const auto result = nlohmann::json::parse(run.out, nullptr, false);
+  ASSERT_TRUE(result.is_object()) << run.out << run.err;
+  EXPECT_EQ(result["failed"], 0);
+  const auto& backends = result["backends"];
+  ASSERT_EQ(backends.size(), 3U) << backends;
+  EXPECT_EQ(backends["eager"]["refused"], 0) << backends;
+  for (const char* name : {"flash", "flex"}) {
+    EXPECT_GT(backends[name]["served"].get<int>(), 30) << backends;
+    EXPECT_GT(backends[name]["refused"].get<int>(), 0) << backends;
+    ASSERT_EQ(backends[name]["reasons"].size(), 1U) << backends;
+    EXPECT_EQ(backends[name]["reasons"].begin().key(), "output weights not supported");
+  }
+}
+
 TEST_F(GoldenTest, MethodsOfLaterVersionsAreUnsupportedWithTheReason) {
   const ProcessOutput run = server_->Attn({"verify", GoldenFolder() + "/nabla"});
   EXPECT_EQ(run.exit_code, 1);

@@ -120,6 +120,10 @@ void AddNamed(const std::string& text, v1::AttendRequest* request) {
     AddIntegers("counts", {1, 1, 3}, {2, 1, 2}, request);
     AddIntegers("indices", {1, 1, 3, 3}, {0, 2, -1, 1, -1, -1, 2, 0, 7}, request);
   }
+  if (named("full_counts")) {
+    AddIntegers("full_counts", {1, 1, 3}, {1, 0, 0}, request);
+    AddIntegers("full_indices", {1, 1, 3, 1}, {1, -1, -1}, request);
+  }
   if (named("windows")) AddIntegers("windows", {kHeads}, {3, 20}, request);
   if (named("lengths_of_2")) AddIntegers("lengths_of_2", {2}, {40, 0}, request);
   if (named("starts")) AddIntegers("starts", {2}, {3, 0}, request);
@@ -157,6 +161,15 @@ const Mask kMaskCalls[] = {
      R"({"op": "and", "args": [{"op": "blocks", "block_q": 32, "block_kv": 32,)"
      R"( "kv_num_blocks": "counts", "kv_indices": "indices"}, {"op": "causal"}]})",
      [](auto, auto, int64_t q, int64_t kv) { return Listed(q - 20, kv) && kv <= q; }},
+    // Full blocks lie beyond the diagonal, and are attended whole.
+    {"blocks_partial",
+     R"({"op": "blocks", "block_q": 32, "block_kv": 32, "kv_num_blocks": "counts",)"
+     R"( "kv_indices": "indices", "full_kv_num_blocks": "full_counts",)"
+     R"( "full_kv_indices": "full_indices", "partial": {"op": "causal"}})",
+     [](auto, auto, int64_t q, int64_t kv) {
+       const bool full = q - 20 < 32 && kv >= 32 && kv < 64;
+       return full || (Listed(q - 20, kv) && kv <= q);
+     }},
     {"not", R"({"op": "not", "arg": {"op": "sliding_window", "window": 30}})",
      [](auto, auto, int64_t q, int64_t kv) { return kv <= q - 30; }},
     {"offset", R"({"op": "offset", "q": -7, "kv": 4, "arg": {"op": "causal"}})",

@@ -115,8 +115,9 @@ struct Oracle {
     if (i < 0 || i >= sizes.query_len || j < 0 || j >= sizes.key_len) return false;
     const int64_t row = i / op.block_q;
     const int64_t block = j / op.block_kv;
-    return Listed(op.kv_num_blocks, op.kv_indices, row, block) ||
-           Listed(op.full_kv_num_blocks, op.full_kv_indices, row, block);
+    if (Listed(op.full_kv_num_blocks, op.full_kv_indices, row, block)) return true;
+    if (!Listed(op.kv_num_blocks, op.kv_indices, row, block)) return false;
+    return op.partial.empty() || Node(op.partial[0], q, kv);
   }
   bool Holds(const mask_op::Function& op, int64_t q, int64_t kv) const {
     std::vector<TensorView> views;

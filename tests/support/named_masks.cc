@@ -240,6 +240,14 @@ constexpr Named kDense[] = {
        of.ListBlocks("full_counts", "full_indices", 32, of.sizes.heads, 2);
        return MaskNode{mask_op::Blocks{32, 32, "counts", "indices", "full_counts", "full_indices"}};
      }},
+    {"blocks_partial", true,
+     [](const Canvas& of) {
+       of.ListBlocks("counts", "indices", 32, 1, 0);
+       of.ListBlocks("full_counts", "full_indices", 32, 1, 2);
+       mask_op::Blocks blocks{32, 32, "counts", "indices", "full_counts", "full_indices"};
+       blocks.partial = {And({Causal(), Sliding(of.tokens() / 2)})};
+       return MaskNode{std::move(blocks)};
+     }},
     {"blocks_causal", true,
      [](const Canvas& of) {
        of.ListBlocks("counts", "indices", 128, 1, 1);

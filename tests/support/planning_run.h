@@ -14,6 +14,7 @@ inline absl::StatusOr<Plan> RunPlanning(Planning& planning) {
   for (int phase = 0; phase < planning.phase_count(); ++phase) {
     const int64_t tiles = planning.tiles(phase);
     for (int64_t tile = 0; tile < tiles; ++tile) {
+      scratch.Reset();
       ATTN_RETURN_IF_ERROR(planning.RunTile(phase, tile, scratch));
     }
   }

@@ -15,10 +15,18 @@
 namespace attn {
 namespace {
 
+// Past it, tables are not worth their memory.
+constexpr int64_t kMaxReach = 1024;
+
 // One draw; adds tensors as it names them.
 class Drawing {
  public:
-  Drawing(std::mt19937_64& random, DrawnMask& mask) : random_(random), mask_(mask) {}
+  // Offsets of the mask are drawn.
+  Drawing(std::mt19937_64& random, DrawnMask& mask)
+      : random_(random),
+        mask_(mask),
+        q_end_(mask.spec.q_offset + mask.sizes.query_len),
+        kv_end_(mask.spec.kv_offset + mask.sizes.key_len) {}
 
   MaskNode Node(int depth) {
     if (depth <= 1 || nodes_ > 24 || Between(0, 9) < 3) return Leaf();
@@ -32,9 +40,9 @@ class Drawing {
       case 3:
         return {mask_op::Not{{Node(depth - 1)}}};
       case 4:
-        return {mask_op::Offset{Between(-9, 9), Between(-9, 9), {Node(depth - 1)}}};
+        return OffsetNode(depth);
       default:
-        return {mask_op::Remap{Table(Positions()), {Node(depth - 1)}}};
+        return RemapNode(depth);
     }
   }
 
@@ -53,6 +61,28 @@ class Drawing {
     return args;
   }
 
+  MaskNode OffsetNode(int depth) {
+    const int64_t q = Between(-9, 9);
+    const int64_t kv = Between(-9, 9);
+    q_end_ += q;
+    kv_end_ += kv;
+    MaskNode node = {mask_op::Offset{q, kv, {Node(depth - 1)}}};
+    q_end_ -= q;
+    kv_end_ -= kv;
+    return node;
+  }
+  MaskNode RemapNode(int depth) {
+    if (LeastLength() > kMaxReach) return Leaf();
+    const std::string positions = Table(Positions());
+    ++remaps_;
+    MaskNode node = {mask_op::Remap{positions, {Node(depth - 1)}}};
+    --remaps_;
+    return node;
+  }
+
+  // Of a table that may not be too short.
+  int64_t LeastLength() const { return remaps_ > 0 ? 1 : std::max<int64_t>({1, q_end_, kv_end_}); }
+
   MaskNode Leaf() {
     ++nodes_;
     const MaskSizes& sizes = mask_.sizes;
@@ -70,9 +100,10 @@ class Drawing {
       case 4:
         return {mask_op::Chunked{Between(1, 20), Coin() ? "" : PerSample(-10, 20)}};
       case 5:
-        return {mask_op::Blockwise{Table(Ids())}};
+        return {mask_op::Blockwise{Table(Ids(1))}};
       case 6:
-        return {mask_op::Packed{Table(Ids())}};
+        if (LeastLength() > kMaxReach) return {mask_op::Causal{}};
+        return {mask_op::Packed{Table(Ids(LeastLength()))}};
       case 7:
         if (Coin()) return {mask_op::Padding{"", PerSample(0, sizes.key_len + 5)}};
         return {mask_op::Padding{Flags(Padding()), ""}};
@@ -99,10 +130,10 @@ class Drawing {
   }
   int64_t SamplesDrawn() { return Coin() ? 1 : mask_.sizes.batch; }
   int64_t HeadsDrawn() { return Coin() ? 1 : mask_.sizes.heads; }
-  // Too short, just right or too long.
-  int64_t LengthDrawn() {
-    const int64_t tokens = std::max(mask_.sizes.query_len, mask_.sizes.key_len);
-    return Coin() ? tokens : Between(1, tokens + 20);
+  // Too short where that is allowed, just right or too long.
+  int64_t LengthDrawn(int64_t least) {
+    const int64_t tokens = std::max({mask_.sizes.query_len, mask_.sizes.key_len, least});
+    return Coin() ? tokens : Between(least, tokens + 20);
   }
   std::vector<int64_t> Values(int64_t count, int64_t low, int64_t high) {
     std::vector<int64_t> values(static_cast<size_t>(count));
@@ -132,16 +163,16 @@ class Drawing {
   std::string Flags(const Rows& rows) { return AddRows(Boolean(), rows); }
 
   template <typename Row>
-  Rows RowsOf(const Row& row) {
+  Rows RowsOf(int64_t least, const Row& row) {
     Rows rows;
-    const int64_t length = LengthDrawn();
+    const int64_t length = LengthDrawn(least);
     for (int64_t sample = SamplesDrawn(); sample > 0; --sample) rows.push_back(row(length));
     return rows;
   }
   // Runs of tokens, rising or with gaps and repetitions; or anything.
-  Rows Ids() {
+  Rows Ids(int64_t least) {
     const int64_t kind = Between(0, 2);
-    return RowsOf([&](int64_t length) {
+    return RowsOf(least, [&](int64_t length) {
       if (kind == 0) return Values(length, -2, 3);
       std::vector<int64_t> ids;
       int64_t id = kind == 1 ? 0 : -1;
@@ -156,7 +187,7 @@ class Drawing {
   // Left or right padding, or holes anywhere.
   Rows Padding() {
     const int64_t kind = Between(0, 2);
-    return RowsOf([&](int64_t length) {
+    return RowsOf(1, [&](int64_t length) {
       if (kind == 0) return Values(length, 0, 1);
       const int64_t edge = Between(0, length);
       std::vector<int64_t> flags;
@@ -167,7 +198,7 @@ class Drawing {
   // Identity, counted anew in every run, or anything.
   Rows Positions() {
     const int64_t kind = Between(0, 2);
-    return RowsOf([&](int64_t length) {
+    return RowsOf(LeastLength(), [&](int64_t length) {
       if (kind == 0) return Values(length, -4, length + 6);
       std::vector<int64_t> positions(static_cast<size_t>(length));
       std::iota(positions.begin(), positions.end(), 0);
@@ -224,12 +255,18 @@ class Drawing {
       blocks.full_kv_num_blocks = Add(Integer(), shape, counts[1]);
       blocks.full_kv_indices = Add(Integer(), wide, indices[1]);
     }
+    if (nodes_ < 24 && Coin()) blocks.partial = {Leaf()};
     return {blocks};
   }
 
   std::mt19937_64& random_;
   DrawnMask& mask_;
   int nodes_ = 0;
+  // Behind the last query and key of the call, where the node stands that is drawn; of no account
+  // within a remap.
+  int64_t q_end_;
+  int64_t kv_end_;
+  int remaps_ = 0;
 };
 
 std::string Tree(const MaskNode& node) {
@@ -260,11 +297,13 @@ DrawnMask DrawMask(uint64_t seed, const MaskSizes& sizes) {
   DrawnMask mask;
   mask.seed = seed;
   mask.sizes = sizes;
-  Drawing drawing(random, mask);
-  mask.spec.root = drawing.Node(5);
-  const bool far = drawing.Between(0, 19) == 0;
-  if (drawing.Coin()) mask.spec.q_offset = far ? kMaxMaskNumber : drawing.Between(-5, 30);
-  if (drawing.Coin()) mask.spec.kv_offset = far ? -kMaxMaskNumber : drawing.Between(-5, 30);
+  const auto between = [&](int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  };
+  const bool far = between(0, 19) == 0;
+  if (between(0, 1) == 1) mask.spec.q_offset = far ? kMaxMaskNumber : between(-5, 30);
+  if (between(0, 1) == 1) mask.spec.kv_offset = far ? -kMaxMaskNumber : between(-5, 30);
+  mask.spec.root = Drawing(random, mask).Node(5);
   return mask;
 }
 

@@ -10,6 +10,7 @@
 #include "kernels/core/ceil_divide.h"
 #include "kernels/core/mask_planning.h"
 #include "kernels/core/plan_report.h"
+#include "kernels/core/saturating.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/engines/cpu/engine_info.h"
 #include "kernels/engines/cpu/packed_blocks.h"
@@ -37,18 +38,34 @@ absl::Status CheckBlock(const OptionValue& option) {
 constexpr OptionSpec kOptions[] = {
     {"block_q", OptionType::kInt, "", "16 to 512, a multiple of 16",
      "queries that pass over the keys together; unset: 32 to 256, by the size of the call, and 128 "
-     "with a mask expression",
+     "with a mask expression that is more than one interval a query",
      CheckBlock},
     {"block_k", OptionType::kInt, "", "16 to 512, a multiple of 16",
-     "keys of a block; unset: 256, and 128 with a mask expression", CheckBlock},
+     "keys of a block; unset: 256, and 128 with such an expression", CheckBlock},
 };
 
+// Of a mask of one interval a query, wherever it comes from.
+ImplicitPlan DensePlan(const AttentionProblem& problem, const OptionMap& options) {
+  return {.block_q = IntOption(options, "block_q", WorkSplit::DenseQueryBlock(problem)),
+          .block_k = IntOption(options, "block_k", kDefaultBlockK),
+          .mask = &problem.mask};
+}
+
 // Of a call with an expression.
-MaskPlanOptions PlanBlocks(const OptionMap& options) {
+MaskPlanOptions PlanBlocks(const AttentionProblem& problem, const OptionMap& options) {
+  const ImplicitPlan dense = DensePlan(problem, options);
   MaskPlanOptions blocks;
   blocks.block_q = IntOption(options, "block_q", blocks.block_q);
   blocks.block_k = IntOption(options, "block_k", blocks.block_k);
+  blocks.implicit_block_q = dense.block_q;
+  blocks.implicit_block_k = dense.block_k;
   return blocks;
+}
+
+// Whether a plan of these blocks, implicit or listed, is one of blocks `reported`.
+bool RunsAt(const MaskPlanOptions& blocks, const ImplicitPlan& reported) {
+  return blocks.block_q == reported.block_q && blocks.implicit_block_q == reported.block_q &&
+         blocks.block_k == reported.block_k && blocks.implicit_block_k == reported.block_k;
 }
 
 // A reported plan has the blocks that ran where the call names them.
@@ -63,9 +80,8 @@ absl::Status CheckAgainstOption(const OptionMap& options, const char* option,
 
 class FlashExecution final : public Execution {
  public:
-  FlashExecution(std::unique_ptr<const Plan> plan, std::unique_ptr<PlanEngine> engine,
-                 std::optional<ImplicitPlan> report)
-      : plan_(std::move(plan)), engine_(std::move(engine)), report_(report) {}
+  FlashExecution(std::unique_ptr<const Plan> plan, std::unique_ptr<PlanEngine> engine)
+      : plan_(std::move(plan)), engine_(std::move(engine)) {}
 
   int phase_count() const override { return PlanEngine::kPhaseCount; }
   Phase phase(int index) override { return engine_->phase(index); }
@@ -73,15 +89,12 @@ class FlashExecution final : public Execution {
     return engine_->RunTile(phase, tile, scratch);
   }
   absl::StatusOr<RunResult> Finish() override {
-    RunResult result = {.stats = engine_->stats()};
-    if (report_.has_value()) result.plan = report_->Materialise();
-    return result;
+    return RunResult{.stats = engine_->stats(), .plan = std::nullopt};
   }
 
  private:
   std::unique_ptr<const Plan> plan_;  // The engine's.
   std::unique_ptr<PlanEngine> engine_;
-  std::optional<ImplicitPlan> report_;
 };
 
 class FlashBackend final : public Backend {
@@ -115,42 +128,46 @@ class FlashBackend final : public Backend {
     const int64_t report_bytes = ReportedDensePlanBytes(
         problem, std::min(IntOption(options, "block_q", kDefaultReportBlock),
                           IntOption(options, "block_k", kDefaultReportBlock)));
-    if (problem.expression == nullptr) {
-      const int64_t block_q = IntOption(options, "block_q", WorkSplit::DenseQueryBlock(problem));
-      const int64_t block_k = IntOption(options, "block_k", kDefaultBlockK);
-      return PlanEngine::DenseBytes(problem, *device_, block_q, block_k) + report_bytes;
-    }
-    const MaskPlanOptions blocks = PlanBlocks(options);
-    return PlanEngine::ListedBytes(problem, *device_, blocks.block_q, blocks.block_k) +
-           MaskPlanBytes(problem, blocks) + report_bytes;
+    const ImplicitPlan dense = DensePlan(problem, options);
+    const int64_t dense_bytes =
+        PlanEngine::DenseBytes(problem, *device_, dense.block_q, dense.block_k);
+    if (problem.expression == nullptr) return SaturatingAdd(dense_bytes, report_bytes);
+    const MaskPlanOptions blocks = PlanBlocks(problem, options);
+    const int64_t listed_bytes =
+        PlanEngine::ListedBytes(problem, *device_, blocks.block_q, blocks.block_k);
+    return SaturatingAdd(std::max(dense_bytes, listed_bytes),
+                         SaturatingAdd(MaskPlanBytes(problem, blocks), report_bytes));
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {
     const AttentionProblem& problem = call.problem;
-    if (problem.expression != nullptr) return PreparePlanned(call);
-    std::optional<ImplicitPlan> report;
-    if (problem.wanted.plan) {
-      report = ReportedDensePlan(problem, IntOption(call.options, "block_q", kDefaultReportBlock),
-                                 IntOption(call.options, "block_k", kDefaultReportBlock));
-    }
-    auto plan = std::make_unique<const Plan>(ImplicitPlan{
-        .block_q = IntOption(call.options, "block_q", WorkSplit::DenseQueryBlock(problem)),
-        .block_k = IntOption(call.options, "block_k", kDefaultBlockK),
-        .mask = &problem.mask});
+    if (problem.expression != nullptr || problem.wanted.plan) return PreparePlanned(call);
+    auto plan = std::make_unique<const Plan>(DensePlan(problem, call.options));
     ATTN_ASSIGN_OR_RETURN(auto engine, PlanEngine::Create(call, *plan, *device_));
-    return std::make_unique<FlashExecution>(std::move(plan), std::move(engine), report);
+    return std::make_unique<FlashExecution>(std::move(plan), std::move(engine));
   }
 
  private:
-  // The mask is data: how it cuts the keys is found out before attention.
+  // Where the mask is data: how it cuts the keys is found out before attention. Or where a plan is
+  // to be returned: a large one takes many tiles to list.
   std::unique_ptr<Execution> PreparePlanned(const AttentionCall& call) const {
+    const MaskPlanOptions blocks = PlanBlocks(call.problem, call.options);
     PlannedReport report;
     if (call.problem.wanted.plan) {
-      report.other = PlanReport(call, IntOption(call.options, "block_q", kDefaultReportBlock),
-                                IntOption(call.options, "block_k", kDefaultReportBlock));
+      const ImplicitPlan reported = Reported(call);
+      report.returns_plan = RunsAt(blocks, reported);
+      if (!report.returns_plan) {
+        report.other = PlanReport(call, reported.block_q, reported.block_k);
+      }
     }
-    return std::make_unique<PlannedExecution>(call, PlanMask(call, PlanBlocks(call.options)),
-                                              std::move(report), device_);
+    return std::make_unique<PlannedExecution>(call, PlanMask(call, blocks), std::move(report),
+                                              device_);
+  }
+
+  // The blocks of the plan to return.
+  static ImplicitPlan Reported(const AttentionCall& call) {
+    return ReportedDensePlan(call.problem, IntOption(call.options, "block_q", kDefaultReportBlock),
+                             IntOption(call.options, "block_k", kDefaultReportBlock));
   }
 
   std::shared_ptr<CpuDevice> device_;

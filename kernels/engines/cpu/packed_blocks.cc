@@ -245,7 +245,6 @@ absl::Status PackedBlocks::Pack(int64_t tile, Scratch& scratch) {
                              std::max(call_->problem.head_dim, call_->problem.value_dim) *
                              ElementBytes(kernels_->operand);
   ATTN_RETURN_IF_ERROR(scratch.Reserve(RoundUp(copy_bytes, kBufferAlignment)));
-  scratch.Reset();
   auto* copies = scratch.Take<std::byte>(copy_bytes);
   const int64_t begin = tile * panels_per_tile_;
   const int64_t end =

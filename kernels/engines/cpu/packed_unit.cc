@@ -158,7 +158,7 @@ bool PackedUnit::Place(const Piece& piece, const RowBlock& block, uint64_t** wor
 // Of a panel in original order only the columns that the row block sees are computed, and masked
 // only if some row does not see all of them.
 bool PackedUnit::PlacePredicate(const RowBlock& block, uint64_t** words, Placed* placed) const {
-  const TilePredicate& predicate = context_.predicate;
+  const MaskPredicate& predicate = context_.predicate;
   const TokenRange queries = unit_.queries.Slice(block.first_query, block.queries);
   const Panel& panel = placed->piece->panel;
   TokenRange keys = KeyBlock(context_.plan, placed->piece->entry.key_block)

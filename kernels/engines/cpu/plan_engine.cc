@@ -28,22 +28,6 @@ float HeadroomOf(const AttentionProblem& problem) {
   return static_cast<float>(std::bit_width(static_cast<uint64_t>(problem.key_len)));
 }
 
-// Score elements of dense attention under the intervals, of samples that are not idle.
-double DenseElements(const AttentionCall& call, const IntervalMask& mask) {
-  const AttentionProblem& problem = call.problem;
-  double elements = 0;
-  if (call.idle_samples.empty()) {
-    elements = static_cast<double>(mask.VisibleElements());
-  }
-  for (int64_t b = 0; b < static_cast<int64_t>(call.idle_samples.size()); ++b) {
-    if (call.idle(b)) continue;
-    for (int64_t query = 0; query < problem.query_len; ++query) {
-      elements += static_cast<double>(mask.VisibleKeys(b, query).size());
-    }
-  }
-  return elements * static_cast<double>(problem.heads);
-}
-
 // Pools stand at no position: a bias, or a distance, would be of none.
 absl::Status CheckLevels(const Plan& plan, const ScoreModifiers& modifiers) {
   const auto* listed = std::get_if<BlockPlan>(&plan);
@@ -52,9 +36,10 @@ absl::Status CheckLevels(const Plan& plan, const ScoreModifiers& modifiers) {
   }
   for (const PlanEntry& entry : listed->entries) {
     if (entry.level == 1) continue;
-    return absl::InvalidArgumentError(absl::StrCat("the plan lists key block ", entry.key_block,
-                                                   " at level ", entry.level,
-                                                   ", allowed with a bias or ALiBi slopes: 1"));
+    return absl::UnimplementedError(
+        absl::StrCat(modifiers.bias.empty() ? "alibi" : "bias",
+                     " not supported with pooled blocks: the plan that the method made lists key ",
+                     "block ", entry.key_block, " at level ", entry.level));
   }
   return absl::OkStatus();
 }
@@ -113,11 +98,11 @@ PlanEngine::PlanEngine(const AttentionCall& call, const Plan& plan, const CpuDev
           plan,
           streamed ? Fp32TileKernels(device.isa) : TileKernelsFor(device.isa, call.problem.dtype),
           split_,
-          TilePredicate::Of(plan, call.problem),
+          PredicateOf(plan, call.problem),
           BoundModifiers(call),
           SoftmaxScale(call.problem.scale, call.problem.modifiers.change_scores()),
           HeadroomOf(call.problem)},
-      dense_elements_(DenseElements(call, *context_.predicate.intervals)) {
+      dense_elements_(call.VisibleElements(*context_.predicate.intervals)) {
   const int64_t unit_count = split_.unit_count();
   const double unit_flops = Work() / static_cast<double>(unit_count);
   units_per_tile_ = static_cast<int64_t>(
@@ -247,7 +232,6 @@ absl::Status PlanEngine::MergeGroup(int64_t group, Scratch& scratch) const {
   if (context_.call.idle(unit.b)) return absl::OkStatus();
   const int64_t columns = RoundUp(context_.problem().value_dim, kLaneCount);
   ATTN_RETURN_IF_ERROR(scratch.Reserve(columns * static_cast<int64_t>(sizeof(float))));
-  scratch.Reset();
   auto* out = scratch.Take<float>(columns);
   for (int64_t i = 0; i < split_.RowBlockCount(unit); ++i) {
     const RowBlock block = split_.RowBlockAt(unit, i);

@@ -44,8 +44,8 @@ class PlanEngine {
   static int64_t ListedBytes(const AttentionProblem& problem, const CpuDevice& device,
                              int64_t block_q, int64_t block_k);
 
-  // ValidatePlan's error if the plan does not fit the call, INVALID_ARGUMENT if it has pools and
-  // the call a bias or ALiBi slopes, RESOURCE_EXHAUSTED if the system has no memory. Slopes and
+  // ValidatePlan's error if the plan does not fit the call, UNIMPLEMENTED if it has pools and the
+  // call a bias or ALiBi slopes, RESOURCE_EXHAUSTED if the system has no memory. Slopes and
   // sinks are read here.
   static absl::StatusOr<std::unique_ptr<PlanEngine>> Create(const AttentionCall& call,
                                                             const Plan& plan, CpuDevice& device);

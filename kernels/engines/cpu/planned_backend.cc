@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/core/limits.h"
+#include "kernels/core/saturating.h"
 #include "kernels/core/status_macros.h"
 #include "kernels/engines/cpu/engine_info.h"
 #include "kernels/engines/cpu/plan_engine.h"
@@ -59,8 +60,8 @@ class PlannedBackend final : public Backend {
 
   int64_t WorkspaceBytes(const AttentionProblem& problem, const OptionMap& options) const override {
     const Method::Blocks blocks = method_->SmallestBlocks(problem, options);
-    return method_->PlanBytes(problem, options) +
-           PlanEngine::ListedBytes(problem, *device_, blocks.q, blocks.k);
+    return SaturatingAdd(method_->PlanBytes(problem, options),
+                         PlanEngine::ListedBytes(problem, *device_, blocks.q, blocks.k));
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {

@@ -2,34 +2,18 @@
 
 #include <utility>
 #include <variant>
-#include <vector>
 
+#include "kernels/core/mask_program.h"
 #include "kernels/core/plan_report.h"
 #include "kernels/core/status_macros.h"
-#include "kernels/engines/cpu/plan_tokens.h"
 
 namespace attn {
 namespace {
 
 // Listed blocks over all blocks, of the rows that the plan has.
-double BlockDensity(const Plan& plan) {
-  int64_t listed = 0;
-  int64_t rows = 0;
-  if (const auto* explicit_plan = std::get_if<BlockPlan>(&plan)) {
-    listed = static_cast<int64_t>(explicit_plan->entries.size());
-    rows = explicit_plan->batch * explicit_plan->heads * explicit_plan->query_blocks();
-  } else {
-    const auto& dense = std::get<ImplicitPlan>(plan);
-    rows = dense.mask->batch() * dense.query_blocks();
-    std::vector<PlanEntry> row;
-    for (int64_t i = 0; i < rows; ++i) {
-      row.clear();
-      dense.AppendRow(i / dense.query_blocks(), i % dense.query_blocks(), &row);
-      listed += static_cast<int64_t>(row.size());
-    }
-  }
-  return static_cast<double>(listed) /
-         (static_cast<double>(rows) * static_cast<double>(KeyBlockCount(plan)));
+double BlockDensity(const BlockPlan& plan) {
+  const auto rows = static_cast<double>(plan.row_begin.size() - 1);
+  return static_cast<double>(plan.entries.size()) / (rows * static_cast<double>(plan.key_blocks()));
 }
 
 }  // namespace
@@ -93,9 +77,15 @@ absl::Status PlannedExecution::SetUp() {
 }
 
 absl::StatusOr<RunResult> PlannedExecution::Finish() {
+  const auto* listed = std::get_if<BlockPlan>(&*plan_);
+  if (listed != nullptr && listed->program != nullptr) {
+    ATTN_RETURN_IF_ERROR(listed->program->status());
+  }
   RunResult result = {.stats = engine_->stats(), .plan = std::nullopt};
   if (report_.exact) result.stats.dense_elements = result.stats.computed_elements;
-  if (report_.counts_blocks) result.stats.block_density = BlockDensity(*plan_);
+  if (report_.counts_blocks && listed != nullptr) {
+    result.stats.block_density = BlockDensity(*listed);
+  }
   if (report_.other != nullptr) {
     ATTN_ASSIGN_OR_RETURN(Plan other, report_.other->Take());
     result.plan = ReportedPlan(std::move(other));

@@ -19,7 +19,7 @@ namespace attn {
 struct PlannedReport {
   bool exact = true;                // All visible elements were computed: sparsity 0.
   bool returns_plan = false;        // The plan that ran is the one to return.
-  bool counts_blocks = false;       // RunStats::block_density is to be set.
+  bool counts_blocks = false;       // RunStats::block_density is to be set where blocks are listed.
   std::unique_ptr<Planning> other;  // A plan to return in its place, or null.
 };
 

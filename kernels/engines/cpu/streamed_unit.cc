@@ -42,7 +42,7 @@ double StreamedUnit::Run() {
 }
 
 void StreamedUnit::RunDenseRow() {
-  const TilePredicate& predicate = context_.predicate;
+  const MaskPredicate& predicate = context_.predicate;
   const KeyInterval seen =
       predicate.intervals->VisibleKeys(unit_.b, unit_.queries.begin, unit_.queries.end).any;
   const BlockRange windows = context_.split.BlocksOf(unit_, CeilDivide(seen.size(), kTileColumns));

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 
 #include "kernels/core/ceil_divide.h"
 #include "kernels/core/tensor_view.h"
@@ -10,27 +9,25 @@
 namespace attn {
 namespace {
 
-// What ModifyTile takes: a cap below the smallest normal number would be taken for none, and scores
-// of that size weigh alike.
-float TileSoftcap(double softcap) {
-  if (softcap == 0) return 0;
-  return std::max(static_cast<float>(softcap), std::numeric_limits<float>::min());
+// How many of the first keys follow each other.
+int64_t RunLength(const int32_t* keys, int64_t count) {
+  int64_t run = 1;
+  while (run < count && keys[run] == keys[0] + run) ++run;
+  return run;
 }
 
-// `count` elements of a float dtype, `stride` elements apart, or at `keys` where they do not follow
-// each other.
+// Elements of `keys` of a row of a float dtype, `stride` elements apart.
 void LoadElements(const TileKernels& kernels, const std::byte* row, DType dtype, int64_t stride,
                   const int32_t* keys, int64_t count, bool consecutive, float* to) {
-  const int64_t stride_bytes = stride * (BitWidth(dtype) / 8);
   if (stride == 0) {
     kernels.load_row(row, dtype, 1, to);
     std::fill(to + 1, to + count, to[0]);
-  } else if (stride == 1 && consecutive) {
-    kernels.load_row(row + keys[0] * stride_bytes, dtype, count, to);
-  } else {
-    for (int64_t c = 0; c < count; ++c) {
-      kernels.load_row(row + keys[c] * stride_bytes, dtype, 1, to + c);
-    }
+    return;
+  }
+  const int64_t stride_bytes = stride * (BitWidth(dtype) / 8);
+  for (int64_t c = 0, run = 1; c < count; c += run) {
+    if (stride == 1) run = consecutive ? count : RunLength(keys + c, count - c);
+    kernels.load_row(row + keys[c] * stride_bytes, dtype, run, to + c);
   }
 }
 
@@ -76,26 +73,26 @@ void TileModifiers::Apply(const TokenRange& keys, float* scores) {
   for (int64_t c = 0; c < keys.size(); ++c) {
     column_positions_[static_cast<size_t>(c)] = static_cast<int32_t>(keys.original(keys.begin + c));
   }
-  Run(column_positions_.data(), keys.size(), keys.permutation == nullptr, scores);
+  Run(keys.size(), keys.permutation == nullptr, scores);
 }
 
 void TileModifiers::Apply(const int32_t* keys, int64_t count, float* scores) {
   std::copy_n(keys, count, column_positions_.begin());
-  Run(column_positions_.data(), count, /*consecutive=*/false, scores);
+  Run(count, RunLength(keys, count) == count, scores);
 }
 
-void TileModifiers::Run(const int32_t* keys, int64_t count, bool consecutive, float* scores) {
+void TileModifiers::Run(int64_t count, bool consecutive, float* scores) {
   const int64_t columns = RoundUp(count, kLaneCount);
   std::fill(column_positions_.begin() + count, column_positions_.begin() + columns, 0);
   const BoundModifiers& modifiers = context_.modifiers;
   BiasTile bias;
-  if (modifiers.has_bias()) bias = LoadBias(keys, count, consecutive);
+  if (modifiers.has_bias()) bias = LoadBias(count, consecutive);
   context_.kernels.modify_scores({.scores = scores,
                                   .stride = kTileColumns,
                                   .rows = row_count_,
                                   .columns = columns,
                                   .scale = context_.scale.product,
-                                  .softcap = TileSoftcap(modifiers.softcap()),
+                                  .softcap = static_cast<float>(modifiers.softcap()),
                                   .bias = bias.rows,
                                   .bias_stride = bias.stride,
                                   .slopes = modifiers.has_slopes() ? slopes_.data() : nullptr,
@@ -119,11 +116,11 @@ bool TileModifiers::BiasLiesInPlace(int64_t count, bool consecutive) const {
          count % kLaneCount == 0 && rows_in_order;
 }
 
-TileModifiers::BiasTile TileModifiers::LoadBias(const int32_t* keys, int64_t count,
-                                                bool consecutive) const {
+TileModifiers::BiasTile TileModifiers::LoadBias(int64_t count, bool consecutive) const {
   const TensorView& bias = context_.modifiers.bias();
   const int64_t columns = RoundUp(count, kLaneCount);
   const bool one_row = OneBiasRow();
+  const int32_t* const keys = column_positions_.data();
   if (BiasLiesInPlace(count, consecutive)) {
     return {reinterpret_cast<const float*>(BiasOf(rows_[0])) + keys[0],
             one_row ? 0 : bias.stride(2)};

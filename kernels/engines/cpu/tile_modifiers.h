@@ -41,8 +41,9 @@ class TileModifiers {
     int64_t stride = 0;
   };
 
-  void Run(const int32_t* keys, int64_t count, bool consecutive, float* scores);
-  BiasTile LoadBias(const int32_t* keys, int64_t count, bool consecutive) const;
+  // Of the first `count` keys of column_positions_; `consecutive`: they follow each other.
+  void Run(int64_t count, bool consecutive, float* scores);
+  BiasTile LoadBias(int64_t count, bool consecutive) const;
   bool OneBiasRow() const;
   // Whether the tile lies in the caller's tensor as it is: fp32, in order and without padding.
   bool BiasLiesInPlace(int64_t count, bool consecutive) const;

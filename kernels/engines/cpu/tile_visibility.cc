@@ -10,20 +10,6 @@
 namespace attn {
 namespace {
 
-constexpr uint64_t kAllOnes = ~uint64_t{0};
-
-// The lowest `count` bits, 0 <= count <= 64.
-uint64_t LowBits(int64_t count) {
-  return count >= kWordBits ? kAllOnes : (uint64_t{1} << count) - 1;
-}
-
-// Bits [begin, end) of the word that starts at bit `word_begin`.
-uint64_t WordOfRange(int64_t begin, int64_t end, int64_t word_begin) {
-  const int64_t from = std::clamp<int64_t>(begin - word_begin, 0, kWordBits);
-  const int64_t to = std::clamp<int64_t>(end - word_begin, from, kWordBits);
-  return LowBits(to) & ~LowBits(from);
-}
-
 float WeightAt(const float* row, Operand operand, int64_t token) {
   if (operand == Operand::kFloat32) return row[token];
   return BFloat16ToFloat(reinterpret_cast<const uint16_t*>(row)[token]);
@@ -53,36 +39,11 @@ int64_t TileVisibility::Count() const {
   return count;
 }
 
-TilePredicate TilePredicate::Of(const Plan& plan, const AttentionProblem& problem) {
-  if (const auto* dense = std::get_if<ImplicitPlan>(&plan)) return {dense->mask, nullptr};
-  const auto& listed = std::get<BlockPlan>(plan);
-  return {listed.mask != nullptr ? listed.mask : &problem.mask, listed.program};
-}
-
-TileVisibility EvaluatePredicate(const TilePredicate& predicate, int64_t b, int64_t head,
+TileVisibility EvaluatePredicate(const MaskPredicate& predicate, int64_t b, int64_t head,
                                  const TokenRange& queries, const TokenRange& keys,
                                  uint64_t* words) {
   const int64_t words_per_query = VisibilityWords(keys.size());
-  if (predicate.program == nullptr) {
-    std::fill_n(words, queries.size() * words_per_query, kAllOnes);
-  } else {
-    predicate.program->Evaluate(b, head, queries, keys, words, words_per_query);
-  }
-  uint64_t* row = words;
-  for (int64_t q = queries.begin; q < queries.end; ++q, row += words_per_query) {
-    const KeyInterval seen = predicate.intervals->VisibleKeys(b, queries.original(q));
-    if (keys.permutation == nullptr) {
-      for (int64_t w = 0; w < words_per_query; ++w) {
-        row[w] &= WordOfRange(seen.begin, seen.end, keys.begin + w * kWordBits);
-      }
-      continue;
-    }
-    for (int64_t i = 0; i < keys.size(); ++i) {
-      const int64_t key = keys.original(keys.begin + i);
-      const auto hidden = static_cast<uint64_t>(key < seen.begin || key >= seen.end);
-      row[i / kWordBits] &= ~(hidden << (i % kWordBits));
-    }
-  }
+  predicate.Evaluate(b, head, queries, keys, words, words_per_query);
   return {words, words_per_query, queries.size(), keys.size()};
 }
 

@@ -4,16 +4,13 @@
 
 #include <cstdint>
 
-#include "kernels/core/attention_problem.h"
 #include "kernels/core/ceil_divide.h"
-#include "kernels/core/mask.h"
-#include "kernels/core/mask_program.h"
-#include "kernels/engines/cpu/plan_tokens.h"
+#include "kernels/core/flag_bits.h"
+#include "kernels/core/mask_predicate.h"
+#include "kernels/core/token_range.h"
 #include "kernels/engines/cpu/tile_kernels.h"
 
 namespace attn {
-
-inline constexpr int64_t kWordBits = 64;
 
 // Bits of queries x keys, least significant first, each query starting a new word. Bits past the
 // last key of a query may have any value. Borrows the words.
@@ -34,17 +31,8 @@ struct TileVisibility {
 // Words of one query over `keys` keys.
 constexpr int64_t VisibilityWords(int64_t keys) { return CeilDivide(keys, kWordBits); }
 
-// What decides where a plan does not: both, where there is a program. Borrows them.
-struct TilePredicate {
-  const IntervalMask* intervals;
-  const MaskProgram* program;  // Or null.
-
-  static TilePredicate Of(const Plan& plan, const AttentionProblem& problem);
-};
-
-// Evaluates the predicate on the original positions of queries and keys. `words` has room for
-// queries.size() * VisibilityWords(keys.size()).
-TileVisibility EvaluatePredicate(const TilePredicate& predicate, int64_t b, int64_t head,
+// `words` has room for queries.size() * VisibilityWords(keys.size()).
+TileVisibility EvaluatePredicate(const MaskPredicate& predicate, int64_t b, int64_t head,
                                  const TokenRange& queries, const TokenRange& keys,
                                  uint64_t* words);
 

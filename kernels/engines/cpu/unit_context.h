@@ -5,9 +5,9 @@
 #include "kernels/core/attention_call.h"
 #include "kernels/core/block_plan.h"
 #include "kernels/core/bound_modifiers.h"
+#include "kernels/core/mask_predicate.h"
 #include "kernels/engines/cpu/softmax_scale.h"
 #include "kernels/engines/cpu/tile_kernels.h"
-#include "kernels/engines/cpu/tile_visibility.h"
 #include "kernels/engines/cpu/work_split.h"
 
 namespace attn {
@@ -18,7 +18,7 @@ struct UnitContext {
   const Plan& plan;
   const TileKernels& kernels;
   const WorkSplit& split;
-  TilePredicate predicate;  // Of kPredicate blocks, and of the rows of an implicit plan.
+  MaskPredicate predicate;  // Of kPredicate blocks, and of the rows of an implicit plan.
   BoundModifiers modifiers;
   SoftmaxScale scale;
   float headroom;  // SoftmaxTile::headroom

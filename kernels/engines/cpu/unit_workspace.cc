@@ -21,7 +21,6 @@ absl::StatusOr<UnitWorkspace> UnitWorkspace::Take(const AttentionProblem& proble
                                        rows * static_cast<int64_t>(sizeof(RowState)) +
                                        kTileWords * static_cast<int64_t>(sizeof(uint64_t)) +
                                        8 * kBufferAlignment));
-  scratch.Reset();
   work.queries = scratch.Take<std::byte>(query_bytes);
   work.scores = scratch.Take<float>(kTileRows * kTileColumns);
   work.out = scratch.Take<float>(rows * work.out_columns);

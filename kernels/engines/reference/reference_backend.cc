@@ -1,7 +1,6 @@
 #include "kernels/engines/reference/reference_backend.h"
 
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "kernels/core/mask_planning.h"
 #include "kernels/core/plan_report.h"
 #include "kernels/core/planning.h"
+#include "kernels/core/saturating.h"
 #include "kernels/engines/reference/reference_execution.h"
 
 namespace attn {
@@ -44,12 +44,10 @@ class ReferenceBackend final : public Backend {
                          const OptionMap& /*options*/) const override {
     // What binds an expression is at most what plans it at the fewest blocks.
     const MaskPlanOptions fewest = {.block_q = kMaxBlock, .block_k = kMaxBlock};
-    int64_t sum = ReferenceTile::Bytes(problem, problem.key_len);
-    for (const int64_t bytes :
-         {MaskPlanBytes(problem, fewest), ReportedDensePlanBytes(problem, kDefaultReportBlock)}) {
-      if (__builtin_add_overflow(sum, bytes, &sum)) return std::numeric_limits<int64_t>::max();
-    }
-    return sum;
+    const int64_t binding = MaskPlanBytes(problem, fewest);
+    const int64_t report = ReportedDensePlanBytes(problem, kDefaultReportBlock);
+    return SaturatingAdd(ReferenceTile::Bytes(problem, problem.key_len),
+                         SaturatingAdd(binding, report));
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {

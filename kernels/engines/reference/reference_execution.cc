@@ -81,7 +81,7 @@ absl::Status ReferenceExecution::Attend(int64_t index, Scratch& scratch) {
   if (call_.idle(tile.b)) return absl::OkStatus();
   tile.keys = problem.mask.VisibleKeys(tile.b, tile.begin, tile.end).any;
   ATTN_RETURN_IF_ERROR(tile.Allocate(problem, scratch));
-  elements_ += tile.FindVisible(problem.mask, program_.has_value() ? &*program_ : nullptr);
+  elements_ += tile.FindVisible({&problem.mask, program_.has_value() ? &*program_ : nullptr});
   LoadQueries(tile);
   ComputeScores(tile);
   ModifyScores(modifiers_, problem.mask, tile);
@@ -133,7 +133,9 @@ void ReferenceExecution::Normalise(ReferenceTile& tile) const {
     if (modifiers_.has_sinks() && Exists(call_.problem.mask, tile.b, tile.begin + r)) {
       const double sink = modifiers_.sink(tile.head);
       state.Raise(sink);
-      state.sum = SoftmaxState<double>::ExpDifference(sink, state.max);
+      // Of infinity nothing but itself is left.
+      const bool infinite = sink == std::numeric_limits<double>::infinity();
+      state.sum = infinite ? 1 : SoftmaxState<double>::ExpDifference(sink, state.max);
     }
     for_each_score([&](double& score) {
       score = SoftmaxState<double>::ExpDifference(score, state.max);
@@ -181,6 +183,7 @@ void ReferenceExecution::StoreResults(const ReferenceTile& tile) const {
 }
 
 absl::StatusOr<RunResult> ReferenceExecution::Finish() {
+  if (program_.has_value()) ATTN_RETURN_IF_ERROR(program_->status());
   const auto elements = static_cast<double>(elements_.load());
   RunResult result;
   result.stats = {.computed_elements = elements, .dense_elements = elements};

@@ -1,22 +1,11 @@
 #include "kernels/engines/reference/reference_tile.h"
 
-#include <algorithm>
 #include <bit>
 
 #include "kernels/core/status_macros.h"
 #include "kernels/core/token_range.h"
 
 namespace attn {
-namespace {
-
-// The lowest `count` bits, of any count.
-uint64_t LowBits(int64_t count) {
-  if (count <= 0) return 0;
-  return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
-}
-
-}  // namespace
-
 int64_t ReferenceTile::Bytes(const AttentionProblem& problem, int64_t keys) {
   const int64_t doubles = kRows * (problem.head_dim + keys + problem.value_dim);
   const int64_t words = kRows * ((keys + 63) / 64);
@@ -27,7 +16,6 @@ int64_t ReferenceTile::Bytes(const AttentionProblem& problem, int64_t keys) {
 
 absl::Status ReferenceTile::Allocate(const AttentionProblem& problem, Scratch& scratch) {
   ATTN_RETURN_IF_ERROR(scratch.Reserve(Bytes(problem, keys.size())));
-  scratch.Reset();
   queries = scratch.Take<double>(kRows * problem.head_dim);
   scores = scratch.Take<double>(kRows * keys.size());
   out = scratch.Take<double>(kRows * problem.value_dim);
@@ -36,24 +24,12 @@ absl::Status ReferenceTile::Allocate(const AttentionProblem& problem, Scratch& s
   return absl::OkStatus();
 }
 
-int64_t ReferenceTile::FindVisible(const IntervalMask& mask, const MaskProgram* program) {
+int64_t ReferenceTile::FindVisible(const MaskPredicate& mask) {
   if (keys.empty()) return 0;
-  if (program == nullptr) {
-    std::fill_n(visible, rows() * words(), ~uint64_t{0});
-  } else {
-    program->Evaluate(b, head, TokenRange{begin, end}, TokenRange{keys.begin, keys.end}, visible,
-                      words());
-  }
+  mask.Evaluate(b, head, TokenRange{begin, end}, TokenRange{keys.begin, keys.end}, visible,
+                words());
   int64_t count = 0;
-  for (int64_t row = 0; row < rows(); ++row) {
-    const KeyInterval seen = mask.VisibleKeys(b, begin + row);
-    for (int64_t w = 0; w < words(); ++w) {
-      const int64_t first = keys.begin + 64 * w;
-      uint64_t& word = visible[row * words() + w];
-      word &= LowBits(seen.end - first) & ~LowBits(seen.begin - first);
-      count += std::popcount(word);
-    }
-  }
+  for (int64_t i = 0; i < rows() * words(); ++i) count += std::popcount(visible[i]);
   return count;
 }
 

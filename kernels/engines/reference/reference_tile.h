@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "kernels/core/attention_problem.h"
 #include "kernels/core/mask.h"
-#include "kernels/core/mask_program.h"
+#include "kernels/core/mask_predicate.h"
 #include "kernels/core/online_softmax.h"
 #include "kernels/core/scratch.h"
 
@@ -25,8 +25,8 @@ struct ReferenceTile {
   // Takes its memory, once b, head, begin, end and keys are set.
   absl::Status Allocate(const AttentionProblem& problem, Scratch& scratch);
 
-  // Fills `visible`: keys of the mask that the program leaves; null = all. Returns their number.
-  int64_t FindVisible(const IntervalMask& mask, const MaskProgram* program);
+  // Fills `visible`; returns how many are.
+  int64_t FindVisible(const MaskPredicate& mask);
 
   int64_t b = 0;
   int64_t head = 0;

@@ -124,6 +124,7 @@ BlockPlan PlanOf(const AttentionCall& call) {
   for (int phase = 0; phase < planning->phase_count(); ++phase) {
     const int64_t tiles = planning->tiles(phase);
     for (int64_t tile = 0; tile < tiles; ++tile) {
+      scratch.Reset();
       if (!planning->RunTile(phase, tile, scratch).ok()) return {};
     }
   }

@@ -77,9 +77,13 @@ TEST(CaseBackendsTest, DenseCaseIsRunOnEveryBackendThatIsAsked) {
   PickyClient some(golden_case, {"flash", "flex"});
   const CaseReport partly = RunCase(golden_case, three, some);
   EXPECT_EQ(partly.verdict, Verdict::kPass) << ReportLine(partly);
-  EXPECT_THAT(ReportLine(partly), EndsWith(" (eager)"));
-  EXPECT_THAT(partly.refusals, ElementsAre("flash: no weights", "flex: no weights"));
-  EXPECT_EQ(ReportJson(partly)["refused_by"].size(), 2U);
+  EXPECT_THAT(ReportLine(partly),
+              EndsWith(" (eager); refused by flash (no weights); refused by flex (no weights)"));
+  EXPECT_THAT(partly.refusals,
+              ElementsAre(CaseRefusal{"flash", "no weights"}, CaseRefusal{"flex", "no weights"}));
+  EXPECT_EQ(ReportJson(partly)["refused_by"].dump(),
+            R"([{"backend":"flash","reason":"no weights"},)"
+            R"({"backend":"flex","reason":"no weights"}])");
 
   PickyClient none(golden_case, three.dense_backends);
   EXPECT_EQ(ReportLine(RunCase(golden_case, three, none)),
@@ -91,6 +95,28 @@ TEST(CaseBackendsTest, DenseCaseIsRunOnEveryBackendThatIsAsked) {
   };
   EXPECT_THAT(ReportLine(RunCase(golden_case, three, wrong)),
               StartsWith("fail test/small: flex widened out: shape [1,8] instead of"));
+}
+
+TEST(CaseBackendsTest, TallyCountsWhoServedAndWhoRefusedWhat) {
+  Tally tally;
+  const std::string tail = " not supported, supported beside out: lse (rule: call; no fallback)";
+  tally.Add({.backends = {"eager", "flash"}});
+  tally.Add(
+      {.backends = {"eager", "flash"}, .refusals = {{"flash", "flash: output weights" + tail}}});
+  // Of a case once, however often it was asked.
+  tally.Add({.backends = {"eager"},
+             .refusals = {{"flash", "output weights" + tail},
+                          {"flash", "output weights" + tail + "!"},
+                          {"flash", "'flash' is not in this build (rule: call)"}}});
+  tally.Add({.verdict = Verdict::kSkip});
+  EXPECT_EQ(tally.Lines(),
+            "eager: 3 served, 0 refused\n"
+            "flash: 1 served, 2 refused ('flash' is not in this build: 1, output weights not "
+            "supported: 2)\n"
+            "3 passed, 0 failed, 0 unsupported, 1 skipped");
+  EXPECT_EQ(tally.Json()["backends"]["flash"].dump(),
+            R"({"reasons":{"'flash' is not in this build":1,"output weights not supported":2},)"
+            R"("refused":2,"served":1})");
 }
 
 TEST(CaseBackendsTest, WeightsAreACallOfTheirOwn) {

@@ -49,7 +49,7 @@ TEST(CaseRunnerTest, StoredAnswersOfEveryCasePass) {
   for (const std::string& path : GoldenFiles()) {
     const GoldenCase golden_case = *ReadGoldenCase(path);
     const CaseReport report = RunStored(golden_case);
-    tally.Add(report.verdict);
+    tally.Add(report);
     EXPECT_EQ(report.verdict, golden_case.kind == "call" ? Verdict::kPass : Verdict::kSkip)
         << ReportLine(report);
   }
@@ -368,13 +368,13 @@ TEST(CaseRunnerTest, JsonSaysTheSameWords) {
 
 TEST(CaseRunnerTest, TallyDecidesSuccess) {
   Tally tally;
-  tally.Add(Verdict::kPass);
-  tally.Add(Verdict::kSkip);
+  tally.Add({.verdict = Verdict::kPass});
+  tally.Add({.verdict = Verdict::kSkip});
   EXPECT_TRUE(tally.success());
-  tally.Add(Verdict::kUnsupported);
+  tally.Add({.verdict = Verdict::kUnsupported});
   EXPECT_FALSE(tally.success());
-  tally.Add(Verdict::kFail);
-  EXPECT_EQ(tally.Line(), "1 passed, 1 failed, 1 unsupported, 1 skipped");
+  tally.Add({.verdict = Verdict::kFail});
+  EXPECT_EQ(tally.Lines(), "1 passed, 1 failed, 1 unsupported, 1 skipped");
 }
 
 TEST(CaseRunnerTest, JsonHoldsFiguresAndLimits) {

@@ -106,6 +106,8 @@ TEST(MaskPictureTest, SvgNamesWhatItShowsAndEscapesIt) {
   const MaskPicture picture = *DrawMask(CallOf(4, 4, {.causal = true}), {});
   const std::string svg = MaskSvg(picture, "4 < 5");
   EXPECT_THAT(svg, HasSubstr("<title>4 &lt; 5</title>"));
+  EXPECT_THAT(svg, HasSubstr(">4 &lt; 5</text>"));
+  EXPECT_THAT(svg, HasSubstr(">visible 62.50 %, sparsity 37.50 %, block sparsity 0.00 %</text>"));
   // One run a row, all visible.
   size_t runs = 0;
   for (size_t at = svg.find("fill-opacity=\"1.000\""); at != std::string::npos;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/core/attention_problem.h"
+#include "tests/kernels/core/evaluated_mask.h"
 #include "tests/support/mask_oracle.h"
 
 namespace attn {
@@ -365,6 +366,91 @@ TEST(ValidatePlan, HoldsExplicitPlansAgainstTheProblem) {
   EXPECT_TRUE(ValidatePlan(plan, problem).ok());
   plan.heads = 3;
   EXPECT_EQ(ValidatePlan(plan, problem).code(), absl::StatusCode::kInvalidArgument);
+}
+
+// A program that tells neither samples nor heads apart, or one of them.
+MaskProgram ProgramOver(const MaskSizes& sizes, bool per_sample = false, bool per_head = false) {
+  DrawnMask mask;
+  mask.sizes = sizes;
+  mask_op::All root;
+  root.args.push_back({mask_op::Causal{}});
+  if (per_sample) {
+    root.args.push_back({mask_op::Padding{"", "lengths"}});
+    mask.tensors.Add("lengths", DType::kInt32, {sizes.batch},
+                     std::vector<int64_t>(static_cast<size_t>(sizes.batch), 2));
+  }
+  if (per_head) {
+    root.args.push_back({mask_op::SlidingWindow{.per_head = "windows"}});
+    mask.tensors.Add("windows", DType::kInt32, {sizes.heads},
+                     std::vector<int64_t>(static_cast<size_t>(sizes.heads), 4));
+  }
+  mask.spec.root = {std::move(root)};
+  return Bound(mask);
+}
+
+TEST(ValidatePlan, RefusesAMaskOrAProgramThatDoesNotFit) {
+  const IntervalMask mask = *IntervalMask::Create({}, 2, 3, 72);
+  const IntervalMask lengths = *IntervalMask::Create({.k_lengths = {5, 72}}, 2, 3, 72);
+  const IntervalMask other_batch = *IntervalMask::Create({}, 1, 3, 72);
+  const IntervalMask other_queries = *IntervalMask::Create({}, 2, 2, 72);
+  const IntervalMask other_keys = *IntervalMask::Create({}, 2, 3, 71);
+  const MaskProgram program = ProgramOver({2, 2, 3, 72});
+  const MaskProgram of_samples = ProgramOver({2, 2, 3, 72}, /*per_sample=*/true);
+  const MaskProgram of_heads = ProgramOver({2, 2, 3, 72}, false, /*per_head=*/true);
+  const MaskProgram samples = ProgramOver({1, 2, 3, 72});
+  const MaskProgram heads = ProgramOver({2, 4, 3, 72});
+  const MaskProgram queries = ProgramOver({2, 2, 4, 72});
+  const MaskProgram keys = ProgramOver({2, 2, 3, 7});
+  struct Row {
+    int64_t batch;
+    int64_t heads;
+    const IntervalMask* mask;
+    const MaskProgram* program;
+    std::string text;  // Empty: it fits.
+  };
+  const Row rows[] = {
+      {1, 1, &mask, &program, ""},
+      {2, 1, &lengths, &of_samples, ""},
+      {1, 2, &mask, &of_heads, ""},
+      {1, 1, &other_batch, nullptr, "mask is over 1 samples, allowed: the problem's, 2"},
+      {1, 1, &other_queries, nullptr, "mask is over 2 queries, allowed: the problem's, 3"},
+      {1, 1, &other_keys, nullptr, "mask is over 71 keys, allowed: the problem's, 72"},
+      {1, 1, &lengths, nullptr, "batch is 1, allowed with a mask that tells them apart: 2"},
+      {1, 1, nullptr, &samples, "program is over 1 samples, allowed: the problem's, 2"},
+      {1, 1, nullptr, &heads, "program is over 4 heads, allowed: the problem's, 2"},
+      {1, 1, nullptr, &queries, "program is over 4 queries, allowed: the problem's, 3"},
+      {1, 1, nullptr, &keys, "program is over 7 keys, allowed: the problem's, 72"},
+      {1, 2, nullptr, &of_samples, "batch is 1, allowed with a program that tells them apart: 2"},
+      {2, 1, nullptr, &of_heads, "heads is 1, allowed with a program that tells them apart: 2"},
+  };
+  const AttentionProblem problem = ProblemOf(mask);
+  for (const Row& row : rows) {
+    BlockPlan plan;
+    plan.batch = row.batch;
+    plan.heads = row.heads;
+    plan.q_offsets = {0, 3};
+    plan.k_offsets = {0, 72};
+    plan.row_begin.assign(static_cast<size_t>(row.batch * row.heads + 1), 0);
+    plan.mask = row.mask;
+    plan.program = row.program;
+    const absl::Status status = ValidatePlan(plan, problem);
+    EXPECT_EQ(status.ok(), row.text.empty()) << row.text << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(row.text));
+  }
+}
+
+TEST(PredicateOf, IsThePlansOrTheProblems) {
+  const AttentionProblem problem = ProblemOf(*IntervalMask::Create({}, 2, 3, 72));
+  const IntervalMask own = *IntervalMask::Create({.causal = true}, 2, 3, 72);
+  EXPECT_EQ(PredicateOf(ImplicitPlan{.mask = &own}, problem).intervals, &own);
+  BlockPlan plan = ValidPlan();
+  EXPECT_EQ(PredicateOf(plan, problem).intervals, &problem.mask);
+  EXPECT_EQ(PredicateOf(plan, problem).program, nullptr);
+  const MaskProgram program = ProgramOver({2, 2, 3, 72});
+  plan.mask = &own;
+  plan.program = &program;
+  EXPECT_EQ(PredicateOf(plan, problem).intervals, &own);
+  EXPECT_EQ(PredicateOf(plan, problem).program, &program);
 }
 
 }  // namespace

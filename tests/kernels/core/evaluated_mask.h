@@ -27,13 +27,15 @@ struct TileWords {
   }
 };
 
-inline TileWords Evaluated(const MaskProgram& program, int64_t b, int64_t head,
-                           const TokenRange& queries, const TokenRange& keys) {
+// Of a MaskProgram or a MaskPredicate.
+template <typename Evaluator>
+TileWords Evaluated(const Evaluator& evaluator, int64_t b, int64_t head, const TokenRange& queries,
+                    const TokenRange& keys) {
   const int64_t used = CeilDivide(keys.size(), 64);
   TileWords tile;
   tile.words_per_query = used + 1;
   tile.words.assign(static_cast<size_t>(queries.size() * tile.words_per_query), kPoison);
-  program.Evaluate(b, head, queries, keys, tile.words.data(), tile.words_per_query);
+  evaluator.Evaluate(b, head, queries, keys, tile.words.data(), tile.words_per_query);
   for (int64_t i = 0; i < queries.size(); ++i) {
     for (int64_t j = keys.size(); j < used * 64; ++j) EXPECT_FALSE(tile.at(i, j)) << i << " " << j;
     EXPECT_EQ(tile.words[static_cast<size_t>((i + 1) * tile.words_per_query - 1)], kPoison) << i;

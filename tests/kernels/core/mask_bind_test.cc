@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/core/limits.h"
@@ -24,7 +25,7 @@ constexpr MaskSizes kBindSizes = {.batch = 2, .heads = 2, .query_len = 20, .key_
 
 // Good values of every tensor below.
 void AddGoodTensors(MaskTensors& tensors) {
-  tensors.Add("positions", DType::kInt64, {2, 3}, {0, 1, 2, 3, 4, 5});
+  tensors.Add("positions", DType::kInt64, {2, 30}, std::vector<int64_t>(60));
   tensors.Add("samples", DType::kInt64, {2}, {0, 5});
   tensors.Add("heads", DType::kInt64, {2}, {3, 7});
   tensors.Add("counts", DType::kInt32, {1, 1, 2}, {2, 0});
@@ -33,8 +34,9 @@ void AddGoodTensors(MaskTensors& tensors) {
   tensors.Add("full_lists", DType::kInt64, {1, 2, 2, 1}, {1, 9, 9, 1});
 }
 
-MaskNode BlocksOfHeads() {
-  return {mask_op::Blocks{16, 10, "counts", "lists", "full_counts", "full_lists"}};
+MaskNode BlocksOfHeads(std::vector<MaskNode> partial = {}) {
+  return {
+      mask_op::Blocks{16, 10, "counts", "lists", "full_counts", "full_lists", std::move(partial)}};
 }
 
 std::vector<BadContents> AllBadContents() {
@@ -42,9 +44,11 @@ std::vector<BadContents> AllBadContents() {
       {"PositionTooFar",
        {mask_op::Not{{{mask_op::Remap{"positions", {{mask_op::Causal{}}}}}}}},
        [](MaskTensors& tensors) {
-         tensors.Add("positions", DType::kInt64, {2, 3}, {0, 1, 2, 3, kMaxMaskNumber + 1, 5});
+         std::vector<int64_t> positions(60);
+         positions[34] = kMaxMaskNumber + 1;
+         tensors.Add("positions", DType::kInt64, {2, 30}, positions);
        },
-       "mask.expression.not.remap: positions 'positions'[1, 1] is 4503599627370497, allowed: "
+       "mask.expression.not.remap: positions 'positions'[1, 4] is 4503599627370497, allowed: "
        "-4503599627370496 to 4503599627370496"},
       {"LeftPaddingTooFar",
        {mask_op::Chunked{4, "samples"}},
@@ -104,6 +108,25 @@ std::vector<BadContents> AllBadContents() {
        },
        "mask.expression.blocks: full_kv_indices 'full_lists'[0, 0, 0, 0] is 0, allowed: a block "
        "that the row has not listed before, partial or full"},
+      {"BlockPartialAndFullApart", BlocksOfHeads({{mask_op::Causal{}}}),
+       [](MaskTensors& tensors) {
+         tensors.Add("full_lists", DType::kInt64, {1, 2, 2, 1}, {0, 9, 9, 1});
+       },
+       "mask.expression.blocks: full_kv_indices 'full_lists'[0, 0, 0, 0] is 0, allowed: a block "
+       "that the row has not listed before, partial or full"},
+      {"FullBlockTwiceApart", BlocksOfHeads({{mask_op::Causal{}}}),
+       [](MaskTensors& tensors) {
+         tensors.Add("full_counts", DType::kInt64, {1, 2, 2}, {1, 0, 0, 2});
+         tensors.Add("full_lists", DType::kInt64, {1, 2, 2, 2}, {1, 9, 9, 9, 9, 9, 1, 1});
+       },
+       "mask.expression.blocks: full_kv_indices 'full_lists'[0, 1, 1, 1] is 1, allowed: a block "
+       "that the row has not listed before, partial or full"},
+      {"InsidePartialBlocks", BlocksOfHeads({{mask_op::Padding{"", "samples"}}}),
+       [](MaskTensors& tensors) {
+         tensors.Add("samples", DType::kInt64, {2}, {4, -1});
+       },
+       "mask.expression.blocks.padding: lengths 'samples'[1] is -1, allowed: 0 to "
+       "4503599627370496"},
   };
 }
 

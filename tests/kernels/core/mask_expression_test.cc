@@ -34,8 +34,8 @@ TensorMap Tensors() {
   const auto add = [&](const char* name, DType dtype, const std::vector<int64_t>& shape) {
     tensors[name] = {nullptr, dtype, TensorLayout::Contiguous(shape)};
   };
-  add("ids", DType::kInt32, {3, 25});
-  add("ids1", DType::kInt64, {1, 7});
+  add("ids", DType::kInt32, {3, 35});
+  add("ids1", DType::kInt64, {1, 30});
   add("ids2", DType::kInt32, {2, 5});
   add("flags", DType::kUint8, {3, 25});
   add("bits1", DType::kBits, {1, 25});
@@ -59,6 +59,12 @@ TensorMap Tensors() {
 mask_op::Blocks Blocks(const std::string& counts, const std::string& lists,
                        const std::string& full_counts = "", const std::string& full_lists = "") {
   return {8, 8, counts, lists, full_counts, full_lists};
+}
+
+mask_op::Blocks BlocksOf(const MaskNode& partial) {
+  mask_op::Blocks blocks = Blocks("counts1", "lists1", "counts", "lists1");
+  blocks.partial = {partial};
+  return blocks;
 }
 
 struct RefusedTree {
@@ -163,6 +169,18 @@ std::vector<RefusedTree> RefusedBlocks() {
        {Blocks("counts", "lists", "", "lists1")},
        "mask.expression.blocks: full_kv_indices given alone, allowed: both of full_kv_num_blocks "
        "and full_kv_indices, or neither"},
+      {"PartialOfTwo",
+       {mask_op::Blocks{8, 8, "counts1", "lists1", "", "", {Causal(), Causal()}}},
+       "mask.expression.blocks: has 2 args, allowed: 0 or 1"},
+      {"PartialOfNothing",
+       {BlocksOf({mask_op::All{}})},
+       "mask.expression.blocks.and: has no args, allowed: 1 or more"},
+      {"PartialTooDeep",
+       {BlocksOf(Nested(kMaxMaskDepth))},
+       "mask.expression: nested deeper than the allowed 16"},
+      {"PartialTooLarge",
+       {BlocksOf(Wide(kMaxMaskNodes))},
+       "mask.expression: has more than the allowed 64 nodes"},
   };
 }
 
@@ -225,6 +243,17 @@ TEST(MaskExpression, RefusesMoreBlocksThanFitInMemory) {
   EXPECT_EQ(std::string(expression.status().message()),
             "mask.expression.blocks: has [1, 1, 65536, 65536] blocks, allowed: 1073741824 of all "
             "block lists together");
+  // Half as many, but partial and full ones apart.
+  tensors["i"].layout = tensors["n"].layout =
+      TensorLayout::Contiguous(std::vector<int64_t>{1, 1, 32768});
+  tensors["i"].layout = TensorLayout::Contiguous(std::vector<int64_t>{1, 1, 32768, 1});
+  const MaskSizes half = {.batch = 1, .heads = 1, .query_len = 1 << 15, .key_len = 1 << 15};
+  const MaskNode lists = {mask_op::Blocks{1, 1, "n", "i", "n", "i"}};
+  EXPECT_TRUE(MaskExpression::Create({lists}, half, tensors, {}).ok());
+  const MaskNode apart = {mask_op::Blocks{1, 1, "n", "i", "n", "i", {Causal()}}};
+  EXPECT_EQ(std::string(MaskExpression::Create({apart}, half, tensors, {}).status().message()),
+            "mask.expression.blocks: has twice [1, 1, 32768, 32768] blocks, allowed: 1073741824 of "
+            "all block lists together");
 }
 
 struct Varying {
@@ -258,6 +287,7 @@ INSTANTIATE_TEST_SUITE_P(
         Varying{"DenseOfAll", {mask_op::Dense{"dense1"}}, false, false},
         Varying{"BlocksOfSamplesAndHeads", {Blocks("counts", "lists")}, true, true},
         Varying{"BlocksOfAll", {Blocks("counts1", "lists1", "counts1", "lists1")}, false, false},
+        Varying{"InsidePartialBlocks", {BlocksOf({mask_op::Packed{"ids"}})}, true, true},
         Varying{"Function", {mask_op::Function{"stripes", {3, 1}, {}}}, true, true},
         Varying{"Below", {mask_op::Not{{{mask_op::Remap{"ids", {Causal()}}}}}}, true, false},
         Varying{"AsDeepAsAllowed", Nested(kMaxMaskDepth), false, false},
@@ -271,6 +301,9 @@ TEST(MaskExpression, CountsWhatItsBlockListsTake) {
   ASSERT_TRUE(expression.ok()) << expression.status();
   // A word each for 3 samples, 2 heads and 3 rows of 4 blocks, twice.
   EXPECT_EQ((*expression)->program_bytes(), 2 * 3 * 2 * 3 * 8);
+  const auto apart = MaskExpression::Create({{BlocksOf(Causal())}}, kTreeSizes, Tensors(), {});
+  ASSERT_TRUE(apart.ok()) << apart.status();
+  EXPECT_EQ((*apart)->program_bytes(), 2 * 1 * 2 * 3 * 8);  // Partial and full ones.
 }
 
 TEST(MaskExpression, NamesItsNodesAsTheJsonFormDoes) {

@@ -107,11 +107,16 @@ TEST_P(GoldenMask, IsWhatTheExpressionSays) {
   ExpectMask(*mask, {{mask_op::Dense{"mask"}}, spec.q_offset, spec.kv_offset}, tensors);
   if (golden->file.Find("kv_num_blocks") == nullptr) return;
   const bool full = golden->file.Find("full_kv_num_blocks") != nullptr;
-  const MaskNode blocks = {
-      mask_op::Blocks{IntOption(golden->options, "block_q", 0),
-                      IntOption(golden->options, "block_kv", 0), "kv_num_blocks", "kv_indices",
-                      full ? "full_kv_num_blocks" : "", full ? "full_kv_indices" : ""}};
-  ExpectMask(*mask, {{mask_op::All{{blocks, spec.root}}}, spec.q_offset, spec.kv_offset}, tensors);
+  mask_op::Blocks blocks{IntOption(golden->options, "block_q", 0),
+                         IntOption(golden->options, "block_kv", 0),
+                         "kv_num_blocks",
+                         "kv_indices",
+                         full ? "full_kv_num_blocks" : "",
+                         full ? "full_kv_indices" : ""};
+  ExpectMask(*mask, {{mask_op::All{{{blocks}, spec.root}}}, spec.q_offset, spec.kv_offset},
+             tensors);
+  blocks.partial = {spec.root};  // As flex attention evaluates it.
+  ExpectMask(*mask, {{blocks}, spec.q_offset, spec.kv_offset}, tensors);
 }
 
 std::string TestName(const testing::TestParamInfo<std::string>& info) {

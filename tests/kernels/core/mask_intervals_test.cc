@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/kernels/core/found_intervals.h"
 #include "tests/support/mask_oracle.h"
 #include "tests/support/random_masks.h"
 
@@ -14,16 +15,6 @@ namespace attn {
 namespace {
 
 using Values = std::vector<int64_t>;
-
-MaskProgram BindMask(const DrawnMask& mask) {
-  auto program = MaskProgram::Bind(*mask.Create(), mask.tensors.map());
-  EXPECT_TRUE(program.ok()) << program.status() << mask.Describe();
-  return *std::move(program);
-}
-
-IntervalMask Everything(const MaskSizes& sizes) {
-  return *IntervalMask::Create({}, sizes.batch, sizes.query_len, sizes.key_len);
-}
 
 // Fails unless `found` says what the oracle says of every element.
 void ExpectAgrees(const IntervalMask& found, const DrawnMask& mask, const MaskCase& also) {
@@ -122,11 +113,12 @@ std::vector<FoundCase> FoundCases() {
        -5},
       {"packed", AndNode({CausalNode(), PackedNode()}), 0, 0, kSortedIds},
       {"packed, unsorted runs", AndNode({CausalNode(), PackedNode()}), 0, 0, kUnsortedIds},
-      {"packed ids shorter than the keys",
-       AndNode({PackedNode(), CausalNode()}),
+      {"packed ids shorter than where a remap goes",
+       AndNode({RemapNode(PackedNode()), CausalNode()}),
        0,
        0,
-       {1, 1, 2, 3, 3, 3}},
+       {1, 1, 2, 3, 3, 3},
+       {0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7}},
       {"packed window", AndNode({AndNode({WindowNode(2), CausalNode()}), PackedNode()}), 0, 0,
        kSortedIds},
       {"remapped inside its sequence", AndNode({RemapNode(CausalNode()), PackedNode()}), 0, 0,

@@ -89,6 +89,7 @@ struct TruthTable {
 
 void AddSmallTensors(MaskTensors& tensors) {
   tensors.Add("ids", DType::kInt32, {1, 4}, {-1, 0, 0, -1});
+  tensors.Add("all_ids", DType::kInt32, {1, 5}, {-1, 0, 0, -1, 7});
   tensors.Add("flags", DType::kBits, {1, 3}, {0, 1, 1});
   tensors.Add("two", DType::kInt64, {1}, {2});
   tensors.Add("minus_one", DType::kInt32, {1}, {-1});
@@ -96,7 +97,10 @@ void AddSmallTensors(MaskTensors& tensors) {
   tensors.Add("column", DType::kBits, {1, 1, 3, 1}, {0, 1, 0});
   tensors.Add("counts", DType::kInt32, {1, 1, 2}, {1, 2});
   tensors.Add("lists", DType::kInt32, {1, 1, 2, 2}, {2, -1, 1, 0});
-  tensors.Add("back", DType::kInt32, {1, 4}, {2, 1, 0, 9});
+  tensors.Add("full_counts", DType::kInt64, {1, 1, 2}, {1, 0});
+  tensors.Add("full_lists", DType::kInt64, {1, 1, 2, 1}, {1, -1});
+  tensors.Add("past", DType::kInt32, {1, 5}, {0, 1, 2, 4, 9});
+  tensors.Add("back", DType::kInt32, {1, 5}, {2, 1, 0, 9, 2});
 }
 
 std::vector<TruthTable> TruthTables() {
@@ -116,8 +120,11 @@ std::vector<TruthTable> TruthTables() {
       {"ChunkedBelowZero", {mask_op::Chunked{2, ""}}, {"x....", ".xx..", ".xx.."}, -1, -1},
       {"ChunkedFromAStart", {mask_op::Chunked{2, "minus_one"}}, {"x....", ".xx..", ".xx.."}},
       {"Blockwise", {mask_op::Blockwise{"ids"}}, {".....", ".xx..", ".xx.."}},
-      {"Packed", {mask_op::Packed{"ids"}}, {"x..x.", ".xx..", ".xx.."}},
-      {"PackedPastTheEnd", {mask_op::Packed{"ids"}}, {".xx..", "x..x.", "....."}, 2, 0},
+      {"Packed", {mask_op::Packed{"all_ids"}}, {"x..x.", ".xx..", ".xx.."}},
+      {"PackedBeforeTheTable", {mask_op::Packed{"all_ids"}}, {".....", ".x..x", "..xx."}, -1, -1},
+      {"PackedPastTheEnd",
+       {mask_op::Remap{"past", {{mask_op::Packed{"ids"}}}}},
+       {"x....", ".xx..", ".xx.."}},
       {"PaddingByFlags", {mask_op::Padding{"flags", ""}}, {".xx..", ".xx..", ".xx.."}},
       {"PaddingByFlagsBefore", {mask_op::Padding{"flags", ""}}, {"..xx.", "..xx.", "..xx."}, 0, -1},
       {"PaddingByLengths", {mask_op::Padding{"", "two"}}, {"xx...", "xx...", "xx..."}},
@@ -132,16 +139,33 @@ std::vector<TruthTable> TruthTables() {
       {"BlocksMoved",
        {mask_op::Offset{1, 1, {{mask_op::Blocks{2, 2, "counts", "lists", "", ""}}}}},
        {"...x.", "xxx..", "....."}},
+      {"BlocksPartial",
+       {mask_op::Blocks{2, 2, "counts", "lists", "", "", {causal}}},
+       {".....", ".....", "xxx.."}},
+      {"BlocksFullAreAttendedWhole",
+       {mask_op::Blocks{2, 2, "counts", "lists", "full_counts", "full_lists", {causal}}},
+       {"..xx.", "..xx.", "xxx.."}},
+      {"BlocksMovedMoveWhatTheyHold",
+       {mask_op::Offset{
+           1,
+           1,
+           {{mask_op::Blocks{2, 2, "counts", "lists", "full_counts", "full_lists", {causal}}}}}},
+       {".xx..", "xx...", "....."}},
       {"And",
        {mask_op::All{{causal, {mask_op::SlidingWindow{2, ""}}}}},
        {"x....", "xx...", ".xx.."}},
       {"Or", {mask_op::Any{{causal, {mask_op::Prefix{2, ""}}}}}, {"xx...", "xx...", "xxx.."}},
       {"Not", {mask_op::Not{{causal}}}, {".xxxx", "..xxx", "...xx"}},
       {"Offset", {mask_op::Offset{0, 1, {causal}}}, {".....", "x....", "xx..."}},
-      {"Remap", {mask_op::Remap{"back", {causal}}}, {"xxx..", ".xx..", "..x.."}},
-      {"NotInsideRemapEndsWithTheTable",
+      {"Remap", {mask_op::Remap{"back", {causal}}}, {"xxx.x", ".xx..", "..x.."}},
+      {"NotInsideRemapBeginsWithTheTable",
        {mask_op::Remap{"back", {{mask_op::Not{{causal}}}}}},
-       {"...x.", "x..x.", "xx.x."}},
+       {".....", "....x", ".x..x"},
+       -1,
+       -1},
+      {"RemapsInOneAnotherEndWithTheTable",
+       {mask_op::Remap{"past", {{mask_op::Remap{"ids", {{mask_op::Not{{causal}}}}}}}}},
+       {".xx..", ".....", "....."}},
   };
 }
 

@@ -44,6 +44,10 @@ TEST(MaskRows, AnswersAreThoseOfTheSpecThatTheRowsComeFrom) {
         IntervalMask::FromRows(rows, drawn.batch, drawn.batch, drawn.query_len, drawn.key_len);
     ASSERT_EQ(mask.VisibleElements(), spec.VisibleElements());
     for (int64_t b = 0; b < drawn.batch; ++b) {
+      ASSERT_EQ(mask.VisibleElements(b), spec.VisibleElements(b));
+      int64_t seen = 0;
+      for (int64_t i = 0; i < drawn.query_len; ++i) seen += spec.VisibleKeys(b, i).size();
+      ASSERT_EQ(spec.VisibleElements(b), seen);
       for (int64_t begin = 0; begin < drawn.query_len; ++begin) {
         ASSERT_EQ(mask.VisibleKeys(b, begin), spec.VisibleKeys(b, begin));
         for (int64_t end = begin; end <= drawn.query_len; ++end) {
@@ -62,6 +66,7 @@ TEST(MaskRows, OneSampleOfRowsIsThatOfAllSamples) {
   EXPECT_FALSE(mask.per_sample());
   EXPECT_EQ(mask.VisibleKeys(3, 1), (KeyInterval{0, 3}));
   EXPECT_EQ(mask.VisibleElements(), 16);
+  EXPECT_EQ(mask.VisibleElements(3), 4);
   const IntervalMask each = IntervalMask::FromRows({{0, 1}, {0, 3}}, 2, 2, 1, 5);
   EXPECT_TRUE(each.per_sample());
   EXPECT_EQ(each.VisibleKeys(1, 0), (KeyInterval{0, 3}));

@@ -69,6 +69,9 @@ TEST(MaskProperty, EveryAnswerAgreesWithThePerElementDefinition) {
       }
     }
     ASSERT_EQ(mask.VisibleElements(), visible);
+    int64_t of_samples = 0;
+    for (int64_t b = 0; b < mask.batch(); ++b) of_samples += mask.VisibleElements(b);
+    ASSERT_EQ(of_samples, visible);
   }
 }
 

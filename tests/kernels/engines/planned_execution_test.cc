@@ -53,6 +53,7 @@ absl::StatusOr<RunResult> RunToEnd(Execution& execution) {
   for (int phase = 0; phase < execution.phase_count(); ++phase) {
     const int64_t tiles = execution.phase(phase).tiles;
     for (int64_t tile = 0; tile < tiles; ++tile) {
+      scratch.Reset();
       ATTN_RETURN_IF_ERROR(execution.RunTile(phase, tile, scratch));
     }
   }
@@ -95,12 +96,12 @@ TEST(PlannedExecution, ReportsWhatItIsAskedFor) {
   EXPECT_EQ(result->plan->entries, QuarterPlan().entries);
   EXPECT_EQ(result->plan->mask, nullptr) << "outlives what it borrowed";
 
-  // Implicit ones have a density as well.
+  // An implicit one lists no blocks.
   PlannedReport counts = {.counts_blocks = true};
   const ImplicitPlan implicit = {.block_q = 10, .block_k = 10, .mask = &call.call.problem.mask};
   result = RunPlanned(call, implicit, std::move(counts), &tiles_run);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->stats.block_density, 1);
+  EXPECT_FALSE(result->stats.block_density.has_value());
 }
 
 TEST(PlannedExecution, ReturnsTheOtherPlanInPlaceOfItsOwn) {
@@ -213,6 +214,49 @@ TEST(FlashBackend, PlansCallsWithAnExpressionAndReportsAtTheBlocksThatTheyName) 
     ASSERT_TRUE(result->plan.has_value()) << name;
     EXPECT_EQ(result->plan->query_blocks(), 4) << name;
     EXPECT_EQ(result->plan->key_blocks(), 10) << name;
+  }
+}
+
+// Blocks of an expression that comes to intervals are those of a plain call: so are its results.
+TEST(FlashBackend, AnIntervalMaskIsTheSameWhicheverWayItIsSaid) {
+  const std::unique_ptr<Backend> flash = CreateFlashBackend(std::make_shared<CpuDevice>());
+  for (const int64_t query_len : {1, 40, 700}) {
+    CallShape shape = {.batch = 2, .query_len = query_len, .key_len = 700};
+    shape.mask = {.causal = true};
+    OwnedCall field(shape);
+    shape.mask = {};
+    shape.expression = "causal";
+    OwnedCall expression(shape);
+    const absl::StatusOr<RunResult> of_field = RunInline(*flash, field.call);
+    const absl::StatusOr<RunResult> of_expression = RunInline(*flash, expression.call);
+    ASSERT_TRUE(of_field.ok() && of_expression.ok()) << of_expression.status();
+    EXPECT_EQ(expression.out.Bytes(), field.out.Bytes()) << query_len;
+    EXPECT_EQ(expression.lse.Bytes(), field.lse.Bytes()) << query_len;
+    EXPECT_EQ(of_expression->stats.computed_elements, of_field->stats.computed_elements);
+  }
+}
+
+// The plan that ran, where its blocks are those of the report; else one more.
+TEST(FlashBackend, ReportsTheSamePlanWhetherItRanOrNot) {
+  const std::unique_ptr<Backend> flash = CreateFlashBackend(std::make_shared<CpuDevice>());
+  for (const std::string name : {"causal", "far", "dense_of_heads", "padding_lengths"}) {
+    OwnedCall call({.batch = 2, .query_len = 200, .key_len = 300, .expression = name});
+    call.call.problem.wanted.plan = true;
+    call.call.problem.wanted.plan_block_q = 48;
+    call.call.problem.wanted.plan_block_k = 32;
+    const absl::StatusOr<RunResult> other = RunInline(*flash, call.call);
+    const int phases = (*flash->Prepare(call.call))->phase_count();
+    call.call.options = {{"block_q", OptionValue{int64_t{48}}},
+                         {"block_k", OptionValue{int64_t{32}}}};
+    const absl::StatusOr<RunResult> own = RunInline(*flash, call.call);
+    EXPECT_LT((*flash->Prepare(call.call))->phase_count(), phases) << "planned once";
+    ASSERT_TRUE(other.ok() && own.ok() && own->plan && other->plan) << name << own.status();
+    EXPECT_EQ(own->plan->batch, other->plan->batch) << name;
+    EXPECT_EQ(own->plan->heads, other->plan->heads) << name;
+    EXPECT_EQ(own->plan->q_offsets, other->plan->q_offsets) << name;
+    EXPECT_EQ(own->plan->k_offsets, other->plan->k_offsets) << name;
+    EXPECT_EQ(own->plan->row_begin, other->plan->row_begin) << name;
+    EXPECT_EQ(own->plan->entries, other->plan->entries) << name;
   }
 }
 

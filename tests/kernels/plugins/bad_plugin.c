@@ -62,6 +62,9 @@ static const attn_plugin plugin = {
 #else
     .abi_version = ATTN_PLUGIN_ABI_VERSION,
 #endif
+#ifdef BAD_RESERVED
+    .reserved = 1,
+#endif
     .name = "bad_plugin",
     .version = "1",
     .backends = backends,

@@ -12,6 +12,7 @@
 #include "kernels/plugins/plugin_library.h"
 #include "tests/kernels/engines/conformance.h"
 #include "tests/kernels/engines/conformance_cases.h"
+#include "tests/kernels/engines/feature_walk.h"
 #include "tests/kernels/engines/run_call.h"
 #include "tests/support/run_inline.h"
 
@@ -48,6 +49,17 @@ TEST_P(NaiveC, AgreesWithTheOracle) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, NaiveC, ::testing::ValuesIn(ConformanceCases()),
                          [](const auto& tested) { return tested.param.name; });
+
+// As every backend of this build (feature_matrix_test.cc).
+class NaiveCFeature : public ::testing::TestWithParam<Feature> {};
+
+TEST_P(NaiveCFeature, IsHonouredOrRefusedByName) {
+  const Registry registry = WithExample();
+  ExpectHonouredOrRefused(*registry.Find("naive_c"), GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, NaiveCFeature, ::testing::ValuesIn(kAllFeatures),
+                         [](const auto& tested) { return std::string(Name(tested.param)); });
 
 TEST(NaiveCInTheRegistry, HasTheStagesOfEveryBackend) {
   const Registry registry = WithExample();

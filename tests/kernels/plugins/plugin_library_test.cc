@@ -91,6 +91,7 @@ TEST(LoadPlugin, RefusalsNameTheFileAndTheReason) {
             "is built for version 2 of the plug-in ABI, this server has version 1"},
            {"entry", kPrecondition, "exports no function attn_plugin_describe"},
            {"null", kInvalid, "attn_plugin_describe returned null"},
+           {"reserved", kInvalid, "reserved is 1, allowed: 0"},
            {"name", kInvalid, "backends[0].name is 'Bad Name', allowed"},
            {"callback", kInvalid, "backends[0].run_tile is null"},
            {"twice", kInvalid, "backends[1].name is 'bad', which another one has"},

@@ -7,17 +7,20 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "kernels/builtin_backends.h"
 #include "kernels/core/mask_expression.h"
 #include "kernels/core/mask_planning.h"
 #include "kernels/core/mask_program.h"
 #include "kernels/plugins/plugin_library.h"
 #include "tests/kernels/plugins/plugin_tables.h"
 #include "tests/support/random_tensors.h"
+#include "tests/support/run_inline.h"
 
 namespace attn {
 namespace {
@@ -74,6 +77,63 @@ TEST(PluginMaskFunction, IsBoundOnlyToTensorsThatHaveArrived) {
   view.data = data;
   EXPECT_TRUE(function->Bind(last, {&view, 1}).ok());
   EXPECT_EQ(bound, 1);
+}
+
+void EvaluateThrows(void*, const void*, int64_t, int64_t, int64_t, const int64_t*, size_t,
+                    uint8_t* visible) {
+  visible[0] = 1;
+  throw std::runtime_error("no answer today");
+}
+
+attn_extent ExtentThrows(void*, const void*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t) {
+  throw 5;
+}
+
+TEST(PluginMaskFunction, WhatItThrowsHidesAndIsItsStatus) {
+  const std::vector<double> last = {4};
+  attn_mask_function table = GoodMaskFunction();
+  table.evaluate = EvaluateThrows;
+  const auto evaluating = CreatePluginMaskFunction(&table, "probe.so", nullptr).value();
+  const auto bound = evaluating->Bind(last, {}).value();
+  EXPECT_TRUE(bound->status().ok());
+  const std::vector<int64_t> keys = {0, 1};
+  for (int times = 0; times < 2; ++times) {
+    std::vector<uint8_t> visible(2, 9);
+    bound->Evaluate(0, 0, 0, keys, visible.data());
+    EXPECT_THAT(visible, ElementsAre(0, 0));
+  }
+  EXPECT_EQ(bound->status(),
+            absl::UnknownError("up_to (probe.so): evaluate threw no answer today"));
+
+  table = GoodMaskFunction();
+  table.extent = ExtentThrows;
+  const auto judging = CreatePluginMaskFunction(&table, "probe.so", nullptr).value();
+  const auto other = judging->Bind(last, {}).value();
+  EXPECT_EQ(other->Extent(0, 0, 0, 1, 0, 1), MaskExtent::kSome);
+  EXPECT_EQ(other->status(),
+            absl::UnknownError("up_to (probe.so): extent threw what is no std::exception"));
+}
+
+// On every backend that takes expressions, a mask function that throws ends the call: not with
+// wrong outputs, nor as a fault of the backend.
+TEST(PluginMaskFunction, WhatItThrowsEndsTheCallOnAnyBackend) {
+  attn_mask_function table = GoodMaskFunction();
+  table.evaluate = EvaluateThrows;
+  const auto function = CreatePluginMaskFunction(&table, "probe.so", nullptr).value();
+  PluginLibrary library = LoadPlugin(ATTN_PLUGIN_EXAMPLE).value();
+  const Registry registry = CreateBuiltinRegistry({}, {std::move(library.backends), {}}).value();
+  for (const char* name : {"eager", "flash", "flex", "naive_c"}) {
+    SCOPED_TRACE(name);
+    OwnedCall call({.query_len = 40, .key_len = 70});
+    MaskNode root = {mask_op::Not{{{mask_op::Function{"up_to", {3}, {}}}}}};
+    call.call.problem.expression =
+        MaskExpression::Create({std::move(root), 0, 0}, {1, 1, 40, 70}, {}, {function.get()})
+            .value();
+    const Backend* const backend = registry.Find(name);
+    ASSERT_NE(backend, nullptr);
+    EXPECT_EQ(RunInline(*backend, call.call).status(),
+              absl::UnknownError("up_to (probe.so): evaluate threw no answer today"));
+  }
 }
 
 // The example's function in an expression.

@@ -11,6 +11,7 @@
 
 #include "kernels/plugins/plugin_backend.h"
 #include "kernels/plugins/plugin_mask_function.h"
+#include "kernels/plugins/plugin_table.h"
 
 namespace attn {
 namespace {
@@ -177,6 +178,39 @@ TEST(PluginBackendTable, OfALaterHeaderIsTakenIfItAsksForNothingUnknown) {
   later.later = &later;
   const absl::Status status = Create(later.table).status();
   EXPECT_THAT(std::string(status.message()), HasSubstr("which this server does not know"));
+}
+
+// A table that has grown by a member since the first header.
+struct GrownTable {
+  size_t struct_size;
+  int64_t first;
+  int64_t later;
+};
+}  // namespace
+
+template <>
+inline constexpr size_t kLeastTableBytes<GrownTable> = offsetof(GrownTable, later);
+
+namespace {
+
+TEST(PluginTable, OfAnEarlierHeaderIsTakenWithZeroForWhatItDoesNotKnow) {
+  GrownTable table = {sizeof(table), 1, 2};
+  EXPECT_EQ(CopyTable("table", &table).value().later, 2);
+  table.struct_size = offsetof(GrownTable, later);
+  const GrownTable copy = CopyTable("table", &table).value();
+  EXPECT_EQ(copy.first, 1);
+  EXPECT_EQ(copy.later, 0);
+  table.struct_size -= 1;
+  EXPECT_EQ(std::string(CopyTable("table", &table).status().message()),
+            "table.struct_size is 15, allowed: 16 to 4096");
+}
+
+// Raise them and every plug-in that is in use is refused.
+TEST(PluginTable, LeastSizesAreThoseOfTheFirstHeader) {
+  EXPECT_EQ(kLeastTableBytes<attn_plugin>, 64u);
+  EXPECT_EQ(kLeastTableBytes<attn_backend>, 184u);
+  EXPECT_EQ(kLeastTableBytes<attn_mask_function>, 80u);
+  EXPECT_EQ(kLeastTableBytes<attn_option>, 64u);
 }
 
 struct BrokenOption {

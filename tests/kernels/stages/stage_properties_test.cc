@@ -218,6 +218,33 @@ TEST(StagedSparsity, CountsSkippedSamplesAsDenseAndNotComputed) {
   }
 }
 
+// What an expression hides of a skipped sample does not count either.
+TEST(StagedSparsity, IsMeasuredUnderTheExpressionOfSkippedSamplesToo) {
+  for (const std::string expression : {"causal", "packed", "far", "dense_of_heads"}) {
+    for (const std::vector<float>& weights :
+         {std::vector<float>{0, 1, 0}, std::vector<float>{0, 0, 0}}) {
+      StagedShape shape;
+      shape.sent.batch = 3;
+      shape.sent.query_len = shape.sent.key_len = 130;
+      shape.sent.expression = expression;
+      shape.lse = false;
+      shape.skip = SkipMode::kValue;
+      shape.sample_weights = weights;
+      for (const std::unique_ptr<Backend>& backend : StagedBackends()) {
+        StagedCall skipped(shape);
+        StagedCall plain(shape);
+        plain.call().problem.stages = {};
+        const absl::StatusOr<RunResult> result = RunInline(*backend, skipped.call());
+        const absl::StatusOr<RunResult> of_all = RunInline(*backend, plain.call());
+        ASSERT_TRUE(result.ok() && of_all.ok()) << result.status() << of_all.status();
+        SCOPED_TRACE(backend->info().name + " " + expression);
+        EXPECT_EQ(result->stats.dense_elements, of_all->stats.dense_elements);
+        EXPECT_LT(result->stats.computed_elements, of_all->stats.computed_elements);
+      }
+    }
+  }
+}
+
 TEST(StagedWeights, AreOverAllTokensThatAttentionSees) {
   StagedShape shape;
   shape.sent.query_len = shape.sent.key_len = 20;

@@ -226,6 +226,28 @@ TEST(Selection, NamedBackendThatCannotServeIsAnErrorWithEveryReason) {
   }
 }
 
+TEST(Selection, ErrorOfANamedBackendNamesThoseThatCouldServe) {
+  const Registry registry = StandardRegistry();
+  PolicySnapshot policy;
+  const auto message = [&](const SelectionRequest& request, int64_t head_dim) {
+    return Message(Select(policy, registry, request, MakeProblem(head_dim)));
+  };
+  EXPECT_EQ(message({.backend = "flash"}, 300),
+            "flash: head_dim 300 not supported, supported: 1 to 256 (rule: call; allow_fallback is "
+            "not set; could serve it: eager)");
+  EXPECT_THAT(message({.backend = "vmoba", .allow_approximate = true}, 64),
+              HasSubstr("; could serve it: flash, sage, psa, eager)"));
+  // No backend but the named one may be used, or none could.
+  EXPECT_THAT(message({.backend = "flash", .allowed_backends = {"psa"}}, 300),
+              testing::EndsWith("allow_fallback is not set)"));
+  EXPECT_THAT(message({.backend = "flash"}, 1024), testing::EndsWith("not set)"));
+  // The call itself is wrong.
+  EXPECT_THAT(message({.backend = "flash", .options = {{"block_q", {std::string("x")}}}}, 64),
+              testing::EndsWith("not set)"));
+  policy.quarantined["flash"] = {"slow", false};
+  EXPECT_THAT(message({.backend = "flash"}, 64), HasSubstr("; could serve it: eager)"));
+}
+
 TEST(Selection, ErrorSaysWhichRuleNamedTheBackend) {
   const Registry registry = StandardRegistry();
   PolicySnapshot policy;

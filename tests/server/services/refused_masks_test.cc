@@ -98,7 +98,7 @@ const RefusedCall kMaskRows[] = {
 };
 
 const RefusedCall kModifierRows[] = {
-    {"softcap_zero", "modifiers { softcap: 0 }", {}, "modifiers.softcap: 0 not allowed"},
+    {"softcap_zero", "modifiers { softcap: 0 }", {}, "modifiers.softcap is 0, allowed"},
     {"bias_shape",
      "modifiers { bias: 'b' }",
      {{"b", kFp32, {2, 4, 5, 6}}},

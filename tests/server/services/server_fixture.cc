@@ -30,7 +30,7 @@ class SwitchedBackend final : public Backend {
     return availability_->Get() ? absl::OkStatus() : absl::UnavailableError("switched off");
   }
   int64_t WorkspaceBytes(const AttentionProblem& /*problem*/, const OptionMap&) const override {
-    return 0;
+    return availability_->workspace_bytes();
   }
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& /*call*/) const override {
     return absl::InternalError("computes nothing");
@@ -89,14 +89,23 @@ bool Availability::Release() {
   return std::exchange(held_, false);
 }
 
-ServerParts::ServerParts()
+ServerParts::ServerParts() : ServerParts(std::make_shared<Availability>()) {}
+
+ServerParts::ServerParts(const std::shared_ptr<Availability>& availability)
+    : ServerParts(availability, MakeRegistry(availability), std::make_unique<NoObserver>()) {}
+
+ServerParts::ServerParts(Registry registry, std::unique_ptr<CallObserver> observer)
+    : ServerParts(std::make_shared<Availability>(), std::move(registry), std::move(observer)) {}
+
+ServerParts::ServerParts(std::shared_ptr<Availability> availability, Registry registry,
+                         std::unique_ptr<CallObserver> observer)
     : folder_(MakeFolder()),
-      availability_(std::make_shared<Availability>()),
-      registry_(MakeRegistry(availability_)),
+      availability_(std::move(availability)),
+      registry_(std::move(registry)),
       policy_(PolicyState::Create("", nullptr).value()),
       executor_(Executor::Create({}, nullptr).value()),
       faults_(policy_.get()),
-      observer_(std::make_unique<NoObserver>()) {}
+      observer_(std::move(observer)) {}
 
 ServerParts::~ServerParts() {
   std::error_code ignored;

@@ -67,6 +67,17 @@ TEST(MaskTreeConversionTest, BlocksHaveTorchsSizeUnlessTheySayOtherwise) {
   EXPECT_THAT(
       (std::vector{own.kv_num_blocks, own.kv_indices, own.full_kv_num_blocks, own.full_kv_indices}),
       ElementsAre("a", "b", "c", "d"));
+  EXPECT_TRUE(own.partial.empty());
+}
+
+TEST(MaskTreeConversionTest, BlocksHoldWhatCountsInsidePartialOnes) {
+  const auto blocks =
+      ReadOp<mask_op::Blocks>(R"({"op": "blocks", "kv_num_blocks": "a", "kv_indices": "b",)"
+                              R"( "partial": {"op": "not", "arg": {"op": "packed", "ids": "i"}}})");
+  EXPECT_EQ(blocks.kv_indices, "b");
+  ASSERT_EQ(blocks.partial.size(), 1U);
+  const auto& negation = std::get<mask_op::Not>(blocks.partial[0].op);
+  EXPECT_EQ(std::get<mask_op::Packed>(negation.arg.at(0).op).ids, "i");
 }
 
 TEST(MaskTreeConversionTest, TreesKeepTheirShape) {
@@ -106,6 +117,7 @@ TEST(MaskTreeConversionTest, RefusesWhatHasNoStructure) {
       {"all_of { args { causal {} } args {} }", "mask.expression.and[1]: no operator is set"},
       {"any_of { args { offset {} } }", "mask.expression.or[0].offset: arg is missing"},
       {"remap { positions: \"p\" }", "mask.expression.remap: arg is missing"},
+      {"negation { blocks { partial {} } }", "mask.expression.not.blocks: no operator is set"},
       {"remap { arg { offset { arg {} } } }", "mask.expression.remap.offset: no operator is set"},
   };
   for (const auto& c : cases) {

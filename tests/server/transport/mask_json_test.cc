@@ -32,6 +32,8 @@ const char* const kMasks[] = {
     R"({"op":"dense","mask":"m"})",
     R"({"op":"blocks","block_q":64,"block_kv":32,"kv_num_blocks":"a","kv_indices":"b",)"
     R"("full_kv_num_blocks":"c","full_kv_indices":"d"})",
+    R"({"op":"blocks","kv_num_blocks":"a","kv_indices":"b",)"
+    R"("partial":{"op":"and","args":[{"op":"causal"}]}})",
     R"({"op":"function","name":"f","arguments":[1.0,-0.5],"tensors":["a","b"]})",
     R"({"op":"and","args":[{"op":"causal"},{"op":"packed","ids":"i"}]})",
     R"({"op":"or","args":[{"op":"causal"}]})",
@@ -105,6 +107,10 @@ TEST(MaskJsonTest, RefusesWhereAndWhy) {
       {R"({"op": "and", "args": [{"op": "causal"}, {"op": "or", "args": [4]}]})",
        "mask.and[1].or[0]: an object with"},
       {R"({"op": "function", "name": "f", "arguments": ["1"]})", "is no number"},
+      {R"({"op": "blocks", "partial": 3})", "mask.blocks: an object with"},
+      {R"({"op": "blocks", "partial": {"op": "casual"}})",
+       "mask.blocks: unknown operator 'casual'"},
+      {R"({"op": "blocks", "arg": {"op": "causal"}})", "mask.blocks: unknown key 'arg'"},
   };
   for (const auto& c : cases) {
     const absl::Status status = ParseMaskJson(c.text).status();

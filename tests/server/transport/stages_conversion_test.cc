@@ -83,13 +83,13 @@ TEST(StagesConversionTest, RefusesByName) {
     const char* error;
   } cases[] = {
       {[] { return ReadStage<v1::ScoreModifiers>("softcap: 0").status(); },
-       "modifiers.softcap: 0 not allowed, allowed: finite numbers above 0"},
+       "modifiers.softcap is 0, allowed: 1.17549e-38 to 3.40282e+38"},
       {[] { return ReadStage<v1::ScoreModifiers>("softcap: -1").status(); },
-       "modifiers.softcap: -1 not allowed, allowed: finite numbers above 0"},
+       "modifiers.softcap is -1, allowed: 1.17549e-38 to 3.40282e+38"},
       {[] { return ReadStage<v1::ScoreModifiers>("softcap: nan").status(); },
-       "modifiers.softcap: nan not allowed, allowed: finite numbers above 0"},
+       "modifiers.softcap is nan, allowed: 1.17549e-38 to 3.40282e+38"},
       {[] { return ReadStage<v1::ScoreModifiers>("softcap: inf").status(); },
-       "modifiers.softcap: inf not allowed, allowed: finite numbers above 0"},
+       "modifiers.softcap is inf, allowed: 1.17549e-38 to 3.40282e+38"},
       {[] { return ReadStage<v1::Rotary>("cos: 'c' sin: 's'").status(); },
        "rotary.form: not given, known: INTERLEAVED (1), NEOX (2), FULL (3)"},
       {[] { return ReadStage<v1::Rotary>("form: FULL sin: 's'").status(); },
