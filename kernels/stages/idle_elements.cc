@@ -12,8 +12,9 @@
 namespace attn {
 namespace {
 
-// Of a tile, and of what is evaluated at a time: 32 KiB of bits.
-constexpr int64_t kQueries = 64;
+// Of a tile; of its keys so many are evaluated at a time: 32 KiB of bits.
+constexpr int64_t kTileQueries = 64;
+constexpr int64_t kTileKeys = 65536;
 constexpr int64_t kKeys = 4096;
 
 }  // namespace
@@ -34,12 +35,16 @@ int64_t IdleElements::heads() const {
   return call_.problem.expression->per_head() ? call_.problem.heads : 1;
 }
 
-int64_t IdleElements::stretches() const { return CeilDivide(call_.problem.query_len, kQueries); }
+int64_t IdleElements::query_stretches() const {
+  return CeilDivide(call_.problem.query_len, kTileQueries);
+}
+
+int64_t IdleElements::key_stretches() const { return CeilDivide(call_.problem.key_len, kTileKeys); }
 
 int64_t IdleElements::tiles(int phase) const {
   if (!counts()) return 0;
   if (phase == 0) return 1;
-  return static_cast<int64_t>(samples_.size()) * heads() * stretches();
+  return static_cast<int64_t>(samples_.size()) * heads() * query_stretches() * key_stretches();
 }
 
 absl::Status IdleElements::RunTile(int phase, int64_t tile, Scratch& scratch) {
@@ -49,22 +54,30 @@ absl::Status IdleElements::RunTile(int phase, int64_t tile, Scratch& scratch) {
     return absl::OkStatus();
   }
   constexpr int64_t kWords = kKeys / kWordBits;
-  ATTN_RETURN_IF_ERROR(scratch.Reserve(kQueries * kWords * static_cast<int64_t>(sizeof(uint64_t))));
-  auto* words = scratch.Take<uint64_t>(kQueries * kWords);
-  const int64_t b = samples_[static_cast<size_t>(tile / stretches() / heads())];
-  const int64_t head = tile / stretches() % heads();
-  const int64_t begin = tile % stretches() * kQueries;
-  const TokenRange queries = {begin, std::min(begin + kQueries, problem.query_len)};
+  ATTN_RETURN_IF_ERROR(
+      scratch.Reserve(kTileQueries * kWords * static_cast<int64_t>(sizeof(uint64_t))));
+  auto* words = scratch.Take<uint64_t>(kTileQueries * kWords);
+  const int64_t first_key = tile % key_stretches() * kTileKeys;
+  const int64_t key_end = std::min(first_key + kTileKeys, problem.key_len);
+  const int64_t row = tile / key_stretches();
+  const int64_t begin = row % query_stretches() * kTileQueries;
+  const TokenRange queries = {begin, std::min(begin + kTileQueries, problem.query_len)};
+  const int64_t head = row / query_stretches() % heads();
+  const int64_t b = samples_[static_cast<size_t>(row / query_stretches() / heads())];
   const MaskPredicate predicate = {&problem.mask, &*program_};
   int64_t count = 0;
-  for (int64_t key = 0; key < problem.key_len; key += kKeys) {
-    const TokenRange keys = {key, std::min(key + kKeys, problem.key_len)};
+  for (int64_t key = first_key; key < key_end; key += kKeys) {
+    const TokenRange keys = {key, std::min(key + kKeys, key_end)};
     const int64_t words_per_query = CeilDivide(keys.size(), kWordBits);
     predicate.Evaluate(b, head, queries, keys, words, words_per_query);
     for (int64_t i = 0; i < queries.size() * words_per_query; ++i) count += std::popcount(words[i]);
   }
   counted_ += count;
   return absl::OkStatus();
+}
+
+absl::Status IdleElements::status() const {
+  return program_.has_value() ? program_->status() : absl::OkStatus();
 }
 
 double IdleElements::total() const {

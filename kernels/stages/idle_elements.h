@@ -16,8 +16,8 @@
 
 namespace attn {
 
-// Borrows the call, whose idle samples they are. Two phases: the program, then stretches of
-// queries.
+// Borrows the call, whose idle samples they are. Two phases: the program, then rectangles of
+// queries and keys.
 class IdleElements {
  public:
   static constexpr int kPhaseCount = 2;
@@ -27,13 +27,16 @@ class IdleElements {
   int64_t tiles(int phase) const;
   absl::Status RunTile(int phase, int64_t tile, Scratch& scratch);
 
-  // After all tiles: of all heads.
+  // After all tiles: why the count is not to be had, where a mask function failed.
+  absl::Status status() const;
+  // Of all heads.
   double total() const;
 
  private:
   bool counts() const { return call_.problem.expression != nullptr && !samples_.empty(); }
   int64_t heads() const;
-  int64_t stretches() const;
+  int64_t query_stretches() const;
+  int64_t key_stretches() const;
 
   const AttentionCall& call_;
   std::vector<int64_t> samples_;  // Idle; one of them where they are all alike,

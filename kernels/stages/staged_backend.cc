@@ -49,8 +49,12 @@ class StagedBackend final : public Backend {
   int64_t WorkspaceBytes(const AttentionProblem& problem, const OptionMap& options) const override {
     if (!problem.stages.any()) return inner_->WorkspaceBytes(problem, options);
     const AttentionProblem inner = InnerProblem(*inner_, problem, MayRefine(problem.stages));
-    return SaturatingAdd(inner_->WorkspaceBytes(inner, options),
-                         StagedTensors::Bytes(problem, inner.out_dtype));
+    const bool counts_idle =
+        problem.expression != nullptr && problem.stages.skip_scores.mode != SkipMode::kNone;
+    const int64_t program_bytes = counts_idle ? problem.expression->program_bytes() : 0;
+    return SaturatingAdd(
+        inner_->WorkspaceBytes(inner, options),
+        SaturatingAdd(StagedTensors::Bytes(problem, inner.out_dtype), program_bytes));
   }
 
   absl::StatusOr<std::unique_ptr<Execution>> Prepare(const AttentionCall& call) const override {

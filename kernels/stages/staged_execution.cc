@@ -103,6 +103,7 @@ absl::Status StagedExecution::RunTile(int phase, int64_t tile, Scratch& scratch)
 }
 
 absl::StatusOr<RunResult> StagedExecution::Finish() {
+  ATTN_RETURN_IF_ERROR(idle_.status());
   if (inner_ == nullptr) return RunResult{.stats = {.dense_elements = idle_.total()}};
   ATTN_ASSIGN_OR_RETURN(RunResult result, inner_->Finish());
   result.stats.dense_elements += idle_.total();

@@ -62,12 +62,6 @@ MaskPlanOptions PlanBlocks(const AttentionProblem& problem, const OptionMap& opt
   return blocks;
 }
 
-// Whether a plan of these blocks, implicit or listed, is one of blocks `reported`.
-bool RunsAt(const MaskPlanOptions& blocks, const ImplicitPlan& reported) {
-  return blocks.block_q == reported.block_q && blocks.implicit_block_q == reported.block_q &&
-         blocks.block_k == reported.block_k && blocks.implicit_block_k == reported.block_k;
-}
-
 // A reported plan has the blocks that ran where the call names them.
 absl::Status CheckAgainstOption(const OptionMap& options, const char* option,
                                 int64_t wanted_block) {
@@ -151,17 +145,13 @@ class FlashBackend final : public Backend {
   // Where the mask is data: how it cuts the keys is found out before attention. Or where a plan is
   // to be returned: a large one takes many tiles to list.
   std::unique_ptr<Execution> PreparePlanned(const AttentionCall& call) const {
-    const MaskPlanOptions blocks = PlanBlocks(call.problem, call.options);
     PlannedReport report;
     if (call.problem.wanted.plan) {
       const ImplicitPlan reported = Reported(call);
-      report.returns_plan = RunsAt(blocks, reported);
-      if (!report.returns_plan) {
-        report.other = PlanReport(call, reported.block_q, reported.block_k);
-      }
+      report.other = PlanReport(call, reported.block_q, reported.block_k);
     }
-    return std::make_unique<PlannedExecution>(call, PlanMask(call, blocks), std::move(report),
-                                              device_);
+    return std::make_unique<PlannedExecution>(
+        call, PlanMask(call, PlanBlocks(call.problem, call.options)), std::move(report), device_);
   }
 
   // The blocks of the plan to return.

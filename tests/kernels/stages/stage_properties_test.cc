@@ -245,6 +245,23 @@ TEST(StagedSparsity, IsMeasuredUnderTheExpressionOfSkippedSamplesToo) {
   }
 }
 
+// More keys than a tile of the count has.
+TEST(StagedSparsity, CountsLongKeysStretchByStretch) {
+  StagedShape shape;
+  shape.sent.batch = 1;
+  shape.sent.heads = shape.sent.kv_heads = 1;
+  shape.sent.head_dim = 1;
+  shape.sent.query_len = shape.sent.key_len = 66'000;
+  shape.sent.expression = "causal";
+  shape.lse = false;
+  shape.skip = SkipMode::kValue;
+  StagedCall staged(shape);
+  const absl::StatusOr<RunResult> result = RunInline(*StagedBackends().front(), staged.call());
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->stats.dense_elements, 66'000.0 * 66'001.0 / 2);
+  EXPECT_EQ(result->stats.computed_elements, 0);
+}
+
 TEST(StagedWeights, AreOverAllTokensThatAttentionSees) {
   StagedShape shape;
   shape.sent.query_len = shape.sent.key_len = 20;
