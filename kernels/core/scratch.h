@@ -29,7 +29,8 @@ class Scratch {
     return reinterpret_cast<T*>(TakeBytes(count * static_cast<int64_t>(sizeof(T))));
   }
 
-  // Grows to at least `bytes`; call before the first Take of a tile. Each Take needs its size
+  // Grows to at least `bytes` and voids what was taken; call before the first Take of a tile. Each
+  // Take needs its size
   // rounded up to 64. RESOURCE_EXHAUSTED if the system has no memory.
   absl::Status Reserve(int64_t bytes);
 
