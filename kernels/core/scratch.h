@@ -30,8 +30,7 @@ class Scratch {
   }
 
   // Grows to at least `bytes` and voids what was taken; call before the first Take of a tile. Each
-  // Take needs its size
-  // rounded up to 64. RESOURCE_EXHAUSTED if the system has no memory.
+  // Take needs its size rounded up to 64. RESOURCE_EXHAUSTED if the system has no memory.
   absl::Status Reserve(int64_t bytes);
 
   // Between tiles: frees what one unusual call made larger than kMaxIdleScratchBytes, so that no
