@@ -119,7 +119,7 @@ void PrintMetrics(const std::vector<CallReport>& reports) {
   std::vector<std::string> columns = {"call",    ">queue",  ">decode", ">plan",     ">kernel",
                                       ">encode", ">server", ">client", ">sparsity", ">GFLOP/s"};
   if (blocks) columns.emplace_back(">blocks skipped");
-  Table table(std::move(columns));
+  Table table(columns);
   for (const CallReport& report : reports) {
     const CallMetrics& metrics = report.result.metrics;
     const auto ms = [](int64_t ns) { return FormatMs(static_cast<double>(ns)); };
